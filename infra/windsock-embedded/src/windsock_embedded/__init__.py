@@ -1,0 +1,1 @@
+"""windsock_embedded."""
