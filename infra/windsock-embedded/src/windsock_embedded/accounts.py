@@ -1,0 +1,115 @@
+"""Whom PostgreSQL runs as when the launcher is root, and where that user may read."""
+
+import grp
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from windsock_embedded.errors import EmbeddedError
+from windsock_embedded.processes import Account
+
+_UNPRIVILEGED = ("postgres", "nobody", "daemon")
+_READABLE_PARENTS = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108  a 0700 folder of our own
+
+
+def unprivileged_account() -> Account | None:
+    """Return the account for PostgreSQL: ``None`` when we are not root and need no other."""
+    if os.geteuid() != 0:
+        return None
+    for name in _UNPRIVILEGED:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(entry.pw_uid, entry.pw_gid)
+    raise EmbeddedError(
+        "PostgreSQL refuses to run as root and there is no user"
+        f" {' or '.join(_UNPRIVILEGED)} to run it as: start Windsock as an ordinary user"
+    )
+
+
+def own_names() -> tuple[str, str]:
+    """Return the names of our user and group, which nginx wants when it starts as root."""
+    return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+
+
+def may_reach(account: Account | None, path: Path) -> bool:
+    """Try, as ``account``, whether a folder can be entered; ACLs and mounts count too."""
+    if account is None:
+        return True
+    tried = subprocess.run(
+        ["/bin/sh", "-c", 'cd / && test -x "$1"', "sh", str(path)],
+        user=account.uid,
+        group=account.gid,
+        extra_groups=[account.gid],
+        cwd="/",
+        check=False,
+    )
+    return tried.returncode == 0
+
+
+def readable_place(data_dir: Path, account: Account | None) -> Path:
+    """Return a folder for PostgreSQL's files that ``account`` can reach, and make it.
+
+    That is inside ``data_dir`` where possible. A data directory under /root, say,
+    gets a folder elsewhere, named by a hash of its path so that it is found again.
+    """
+    inside = data_dir / "postgres"
+    if may_reach(account, data_dir):
+        return _make(inside, account)
+    digest = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:12]
+    name = f"windsock-{digest}"
+    for parent in _READABLE_PARENTS:
+        if (parent / name).is_dir() and may_reach(account, parent):
+            return _make(parent / name, account)
+    for parent in _READABLE_PARENTS:
+        if parent.is_dir() and os.access(parent, os.W_OK) and may_reach(account, parent):
+            return _make(parent / name, account)
+    tried = ", ".join(str(parent) for parent in _READABLE_PARENTS)
+    raise EmbeddedError(
+        f"the user that PostgreSQL runs as can read neither {data_dir} nor {tried}:"
+        " choose a data directory that other users may enter (--data-dir)"
+    )
+
+
+def _make(place: Path, account: Account | None) -> Path:
+    """Make ``place`` private to ``account``; refuse a folder that somebody else planted."""
+    wanted = account.uid if account else os.geteuid()
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    info = place.lstat()
+    if place.is_symlink() or info.st_uid not in {wanted, os.geteuid()}:
+        raise EmbeddedError(f"{place} belongs to another user: remove it, or choose --data-dir")
+    if account:
+        os.chown(place, account.uid, account.gid)
+    place.chmod(0o700)
+    return place
+
+
+def copy_bundle(bundle: Path, place: Path, account: Account) -> Path:
+    """Copy a wheel's PostgreSQL to ``place`` and return the folder of its programs.
+
+    Its libraries lie two levels up in ``<package>.libs`` and are found by a
+    relative path, so the layout is kept.
+    """
+    package = bundle.parent
+    stamp = f"{bundle.stat().st_mtime_ns}\n{bundle}\n"
+    copy = place / "bundle" / package.name / bundle.name
+    stamp_file = copy / "copied-from"
+    if not stamp_file.exists() or stamp_file.read_text() != stamp:
+        with tempfile.TemporaryDirectory(dir=place) as scratch:
+            part = Path(scratch) / "bundle" / package.name
+            ignored = shutil.ignore_patterns("include", "*.a")
+            shutil.copytree(bundle, part / bundle.name, ignore=ignored, symlinks=True)
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.is_dir():
+                shutil.copytree(libraries, part.with_name(libraries.name))
+            (part / bundle.name / "copied-from").write_text(stamp)
+            shutil.rmtree(place / "bundle", ignore_errors=True)
+            (Path(scratch) / "bundle").rename(place / "bundle")
+        for path in [place / "bundle", *(place / "bundle").rglob("*")]:
+            os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    return place / "bundle" / package.name / bundle.name / "bin"
