@@ -1,1 +1,1 @@
-"""windsock_kit."""
+"""Plumbing that every Windsock service shares: no product noun, no SQL, no settings."""

@@ -1,0 +1,118 @@
+"""One stream of structured log lines for our own events and for those of the libraries."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any, Literal
+
+import orjson
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+_HIDDEN = "***"
+# Suffixes, so that client_secret and x-api-key are hidden and input_tokens and flag_key are not.
+_SECRET_KEYS = (
+    *("authorization", "api_key", "apikey", "password", "passwd", "secret", "token", "cookie"),
+    *("credential", "credentials", "private_key", "secret_key", "access_key", "signing_key"),
+)
+_SECRET_TEXT = re.compile(
+    r"(?P<url>\b[a-z][a-z0-9+.-]*://[^:/?#\s@]*:)[^@/\s]+(?=@)"
+    r"|(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]+"
+    r"|(?P<query>\b(?:password|api_key|apikey|token|secret)=)[^&\s'\"]+",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(key: str) -> bool:
+    return key.lower().replace("-", "_").endswith(_SECRET_KEYS)
+
+
+def _hide(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group is not None) + _HIDDEN
+
+
+def _scrubbed(value: object) -> object:
+    if isinstance(value, str):
+        return _SECRET_TEXT.sub(_hide, value) if len(value) > len(_HIDDEN) else value
+    if isinstance(value, Mapping):
+        return {
+            key: _HIDDEN if isinstance(key, str) and _is_secret(key) else _scrubbed(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_scrubbed(item) for item in value]
+    return value
+
+
+def scrub(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Hide the values of secret-looking keys, and passwords inside URLs and texts, at any depth."""
+    for key, value in event.items():
+        event[key] = _HIDDEN if _is_secret(key) else _scrubbed(value)
+    return event
+
+
+def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    if (current := request_id.get()) is not None:
+        event["request_id"] = current
+    return event
+
+
+def _serialize(event: EventDict, default: Any = str, **_: object) -> str:
+    return orjson.dumps(event, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def configure(
+    service: str,
+    *,
+    format: Literal["json", "console"] = "json",  # noqa: A002
+    level: str = "info",
+) -> None:
+    """Send structlog's and the standard library's records to standard output, in one format.
+
+    Libraries below ``warning`` are quiet unless ``level`` is ``debug``; uvicorn keeps ``level``.
+    """
+
+    def add_service(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        event["service"] = service
+        return event
+
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        _add_request_id,
+        add_service,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    render: list[Processor] = (
+        [structlog.processors.format_exc_info, scrub, structlog.processors.JSONRenderer(_serialize)]
+        if format == "json"
+        else [scrub, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    )
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number if number <= logging.DEBUG else max(number, logging.WARNING))
+    for name in ("uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(number)

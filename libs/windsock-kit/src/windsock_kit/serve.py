@@ -1,0 +1,59 @@
+"""Running one application in one process."""
+
+import socket
+import sys
+from contextlib import suppress
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+# Longer than the gateway keeps its side open (nginx: 60 s), so that it is never us who closes a
+# connection just as the gateway sends a request on it.
+KEEP_ALIVE_SECONDS = 75
+GRACEFUL_SECONDS = 10
+BACKLOG = 2048
+
+
+def config(app: ASGIApp, **overrides: Any) -> uvicorn.Config:
+    """Return the server settings that every service shares; logging is left as configured."""
+    settings: dict[str, Any] = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "ws": "none",
+        "lifespan": "on",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "timeout_graceful_shutdown": GRACEFUL_SECONDS,
+        "backlog": BACKLOG,
+    }
+    return uvicorn.Config(app, **(settings | overrides))
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; end the process with one clear line when that cannot be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SystemExit(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def run(app: ASGIApp, *, host: str, port: int) -> None:
+    """Serve ``app`` until SIGTERM or Ctrl-C; returns after running requests have ended.
+
+    The socket is bound first, so a taken port is told before anything else starts.
+    """
+    listener = bind(host, port)
+    server = uvicorn.Server(config(app))
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(3)
