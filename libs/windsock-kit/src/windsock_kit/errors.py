@@ -1,4 +1,4 @@
-"""Expected failures and how they are told to a client (RFC 9457 problem details)."""
+"""Expected failures, and how they are told to a client."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
-from windsock_kit.logs import request_id
-from windsock_kit.responses import problem_json
+from windsock_kit.responses import internal_error, problem_json, problem_members
 
 
 class ServiceError(Exception):
@@ -107,31 +106,12 @@ class UnavailableError(ServiceError):
 
 def problem(error: ServiceError) -> dict[str, object]:
     """Return the problem details of ``error``, with the request's id when there is one."""
-    body = dict(error.extra) | _standard(error.status, error.code, error.detail)
+    body = dict(error.extra) | problem_members(error.status, error.code, error.detail)
     if error.path is not None:
         body["path"] = error.path
     if error.allowed is not None:
         body["allowed"] = list(error.allowed)
     return body
-
-
-def _standard(status: HTTPStatus, code: str, detail: str) -> dict[str, object]:
-    current = request_id.get()
-    return {
-        "type": f"urn:windsock:problem:{code}",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": detail,
-        "code": code,
-        **({} if current is None else {"request_id": current}),
-    }
-
-
-def internal_error() -> Response:
-    """Return the answer to a bug: it tells nothing of the inside but the id to look for."""
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    body = _standard(status, "internal_error", "an unexpected error occurred and was logged")
-    return problem_json(body, status)
 
 
 def render(error: ServiceError) -> Response:
@@ -147,13 +127,12 @@ async def _service_error(_: Request[Any], error: Exception) -> Response:
 async def _http_exception(_: Request[Any], error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    if status < HTTPStatus.BAD_REQUEST or status in {204, 304}:
-        return Response(status_code=status, headers=error.headers)
-    return problem_json(_standard(status, status.name.lower(), error.detail), status, error.headers)
+    body = problem_members(status, status.name.lower(), error.detail)
+    return problem_json(body, status, error.headers)
 
 
 async def _client_disconnect(_: Request[Any], error: Exception) -> Response:
-    # 499 is nginx's number for a client that left; nobody reads it but the access log.
+    # 499 is nginx's number for a client that left; nobody reads it but our own log and metrics.
     return Response(status_code=499)
 
 

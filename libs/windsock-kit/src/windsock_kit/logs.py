@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Literal
@@ -21,8 +22,8 @@ _SECRET_KEYS = (
     *("credential", "credentials", "private_key", "secret_key", "access_key", "signing_key"),
 )
 _SECRET_TEXT = re.compile(
-    r"(?P<url>\b[a-z][a-z0-9+.-]*://[^:/?#\s@]*:)[^@/\s]+(?=@)"
-    r"|(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]+"
+    r"(?P<url>\b[a-z][a-z0-9+.-]{0,20}://[^:/?#\s@]{0,200}:)[^@/\s]+(?=@)"
+    r"|(?P<scheme>\b(?:bearer|basic)\s{1,8})[\w.~+/=-]+"
     r"|(?P<query>\b(?:password|api_key|apikey|token|secret)=)[^&\s'\"]+",
     re.IGNORECASE,
 )
@@ -67,6 +68,27 @@ def _serialize(event: EventDict, default: Any = str, **_: object) -> str:
     return orjson.dumps(event, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
+class _Output:
+    """Standard output for both kinds of logger; a reader that has gone must not fail a request."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stdout
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def msg(self, line: str) -> None:
+        self.write(line + "\n")
+        self.flush()
+
+    debug = info = warning = error = critical = msg
+
+
 def configure(
     service: str,
     *,
@@ -94,17 +116,18 @@ def configure(
         if format == "json"
         else [scrub, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
     )
+    output = _Output()
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=lambda *_: output,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )

@@ -3,8 +3,9 @@
 import re
 from http import HTTPStatus
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from windsock_kit.asgi import HttpMiddleware
 from windsock_kit.errors import ServiceError, render
 
 _LOOPBACK = r"(?:localhost|127\.0\.0\.1|\[::1\])"
@@ -19,22 +20,19 @@ class ForeignCallerError(ServiceError):
     code = "foreign_caller"
 
 
-class LoopbackGuard:
+class LoopbackGuard(HttpMiddleware):
     """Refuses what a web page elsewhere could make a browser send here.
 
     The Host must be a loopback name, which stops DNS rebinding, and so must be the Origin where
     there is one, which stops cross-site requests.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403."""
-        if scope["type"] == "http" and (reason := _refusal(scope)) is not None:
+        if (reason := _refusal(scope)) is None:
+            await self._app(scope, receive, send)
+        else:
             await render(ForeignCallerError(reason))(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
 
 
 def _refusal(scope: Scope) -> str | None:

@@ -3,16 +3,15 @@
 import re
 import secrets
 from collections.abc import Collection
-from time import perf_counter
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
 from starlette.middleware import Middleware
-from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from windsock_kit.errors import internal_error
+from windsock_kit.asgi import HttpMiddleware, TimedMiddleware, route_template
 from windsock_kit.logs import request_id
+from windsock_kit.responses import internal_error
 
 log = structlog.get_logger(__name__)
 access_log = structlog.get_logger("access")
@@ -35,27 +34,14 @@ def standard(registry: CollectorRegistry) -> list[Middleware]:
     ]
 
 
-def route_template(scope: Scope) -> str:
-    """Return the path of the route that answered, or ``unmatched``; bounded, unlike the raw path.
+class RequestId(HttpMiddleware):
+    """Keeps the caller's X-Request-ID where it is sane, makes one where not, and echoes it.
 
-    Starlette leaves the route in the scope, so this is known after the request only.
+    ``logs.request_id`` holds it for the length of the request.
     """
-    route = scope.get("route")
-    return route.path if isinstance(route, Route | Mount) else "unmatched"
 
-
-class RequestId:
-    """Keeps the caller's X-Request-ID where it is sane, makes one where not, and echoes it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the request with ``logs.request_id`` set."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the request under its id."""
         given = next((value for key, value in scope["headers"] if key == b"x-request-id"), b"")
         current = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16).encode()
 
@@ -71,37 +57,7 @@ class RequestId:
             request_id.reset(token)
 
 
-class _Timed:
-    """Knows the status and the duration at the end of a request, however it ends."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the request; status 0 means that no answer was begun."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        status = 0
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        started = perf_counter()
-        try:
-            await self._app(scope, receive, send_and_note)
-        finally:
-            self._ended(scope, status, perf_counter() - started)
-
-    def _ended(self, scope: Scope, status: int, seconds: float) -> None:
-        raise NotImplementedError
-
-
-class AccessLog(_Timed):
+class AccessLog(TimedMiddleware):
     """Logs one line per request; the polled paths in ``quiet`` at debug level while they succeed.
 
     The line has the raw path without its query, which may hold what should not be kept.
@@ -111,14 +67,15 @@ class AccessLog(_Timed):
         super().__init__(app)
         self._quiet = quiet
 
-    def _ended(self, scope: Scope, status: int, seconds: float) -> None:
+    def ended(self, scope: Scope, status: int, seconds: float) -> None:
+        """Write the line."""
         method, path = scope["method"], scope["path"]
         write = access_log.debug if path in self._quiet and status < 400 else access_log.info
         duration_ms = round(seconds * 1000, 3)
         write("request", method=method, path=path, status=status, duration_ms=duration_ms)
 
 
-class RequestMetrics(_Timed):
+class RequestMetrics(TimedMiddleware):
     """Observes each request's duration by method, route template and status class."""
 
     def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
@@ -132,7 +89,8 @@ class RequestMetrics(_Timed):
         )
         self._children: dict[tuple[str, str, str], Histogram] = {}
 
-    def _ended(self, scope: Scope, status: int, seconds: float) -> None:
+    def ended(self, scope: Scope, status: int, seconds: float) -> None:
+        """Observe the duration; children are kept, because labels() costs more than observe()."""
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
         key = (method, route_template(scope), f"{status // 100}xx")
         child = self._children.get(key)
@@ -141,21 +99,15 @@ class RequestMetrics(_Timed):
         child.observe(seconds)
 
 
-class Outermost:
+class Outermost(HttpMiddleware):
     """Turns a bug below it into a 500 that tells nothing of the inside, and logs the traceback.
 
-    Outermost of what can fail: only what must see the resulting status stands further out.
+    Once an answer has begun, the error goes on and the server cuts the connection. Only what must
+    see the resulting status stands further out.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the request; once an answer has begun, the error goes on and the server cuts it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
+    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the request and catch what it raises."""
         begun = False
 
         async def send_and_note(message: Message) -> None:

@@ -7,19 +7,47 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # Longer than the gateway keeps its side open (nginx: 60 s), so that it is never us who closes a
 # connection just as the gateway sends a request on it.
 KEEP_ALIVE_SECONDS = 75
+MAX_HEAD_BYTES = 64 * 1024
 GRACEFUL_SECONDS = 10
 BACKLOG = 2048
+
+
+class BoundedHeadProtocol(HttpToolsProtocol):
+    """Gives up on a request whose head does not end; httptools alone would collect for ever."""
+
+    _head_bytes = 0
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        """Parse ``data``, counting it while the head is open."""
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if not self._in_head:
+            self._head_bytes = 0
+        elif self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"the head of the request is over {MAX_HEAD_BYTES} bytes")
+
+    def on_headers_complete(self) -> None:
+        """Note that the body, which has limits of its own, begins."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that the next head may begin."""
+        self._in_head = True
+        super().on_message_complete()
 
 
 def config(app: ASGIApp, **overrides: Any) -> uvicorn.Config:
     """Return the server settings that every service shares; logging is left as configured."""
     settings: dict[str, Any] = {
         "loop": "uvloop",
-        "http": "httptools",
+        "http": BoundedHeadProtocol,
         "ws": "none",
         "lifespan": "on",
         "log_config": None,
