@@ -27,9 +27,8 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         """Parse ``data``, counting it while the head is open."""
         self._head_bytes += len(data)
         super().data_received(data)
-        if not self._in_head:
-            self._head_bytes = 0
-        elif self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+        over = self._in_head and self._head_bytes > MAX_HEAD_BYTES
+        if over and not self.transport.is_closing():
             self.send_400_response(f"the head of the request is over {MAX_HEAD_BYTES} bytes")
 
     def on_headers_complete(self) -> None:
@@ -40,6 +39,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Note that the next head may begin."""
         self._in_head = True
+        self._head_bytes = 0
         super().on_message_complete()
 
 
