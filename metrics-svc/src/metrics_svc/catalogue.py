@@ -75,7 +75,7 @@ class GenaiCatalogue:
         self.version = f"genai-prices/{genai_prices.__version__}"
         self._providers: dict[str, Provider | None] = {}
         self._models: dict[str, _Models] = {}
-        self._timelines: dict[int, _Timeline] = {}
+        self._timelines: dict[int, Timeline] = {}
 
     def provider_id(self, provider: str) -> str | None:
         """Return the library's id of a provider as OpenTelemetry or a client library names it."""
@@ -93,7 +93,7 @@ class GenaiCatalogue:
             return _UNPRICED
         timeline = self._timelines.get(id(found))
         if timeline is None:
-            timeline = self._timelines[id(found)] = _Timeline(self.version, found)
+            timeline = self._timelines[id(found)] = Timeline(self.version, found)
         return timeline.span(at)
 
     def _provider(self, name: str) -> Provider | None:
@@ -203,8 +203,8 @@ class _Changes(NamedTuple):
     daily: list[float]
 
 
-class _Timeline:
-    """The prices of one model over time."""
+class Timeline:
+    """The prices of one model of the library over time."""
 
     def __init__(self, version: str, model: ModelInfo) -> None:
         self._version = version

@@ -211,6 +211,11 @@ class PriceBook:
         self._recent: dict[tuple[str | None, str | None], tuple[Span, ...]] = {}
         self._older: dict[tuple[str | None, str | None], tuple[Span, ...]] = {}
 
+    @property
+    def remembered(self) -> int:
+        """How many answers for names are held; at most ``_MAX_NAMES``."""
+        return len(self._recent) + len(self._older)
+
     def resolve(self, provider: str | None, model: str | None, at: float) -> RateCard | None:
         """Return the card of a call at ``at`` (epoch seconds), None if the call is unpriced.
 
