@@ -10,7 +10,7 @@ from decimal import Decimal
 MAX_PRICES = 5_000
 MAX_TIERS = 8
 MAX_NAME_LENGTH = 200
-MAX_USD_PER_MILLION = Decimal(1_000_000)
+MAX_USD_PER_MILLION = Decimal(10_000)
 MAX_DECIMALS = 18
 
 _CLASSES = ("input", "output", "cached_input", "cache_write", "reasoning")
