@@ -92,7 +92,7 @@ def _check(source: TraceSource, options: Options, messages: Console) -> Trace:
     calls = read_calls(source.lines(), trace_format, on_bad_line=skip if options.skip_bad else None)
     found = survey(islice(calls, options.limit), compress=options.compress)
     if skipped:
-        say(messages, f"{skipped:,} left out by --skip-bad, the first: {first_skipped}")
+        say(messages, f"{skipped:,} bad left out, the first: {first_skipped}")
     if found.calls == 0:
         raise TraceError("there is no call in it")
     return Trace(source, trace_format, options.limit, found)
