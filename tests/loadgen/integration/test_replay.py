@@ -135,7 +135,9 @@ def test_replay_that_broke_off_is_finished_by_the_run_id_it_names(
     receiver: Receiver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trace = azure_trace(tmp_path / "trace.csv", 4_000)
-    receiver.faults.extend([None, None, "lost answer", *["bad gateway"] * 1000])
+    first_answers: list[Fault | None] = [None, None, "lost answer"]
+    outage: list[Fault | None] = ["bad gateway"] * 1000
+    receiver.faults.extend(first_answers + outage)
     assert main([trace, "--patience", "0.3"]) == 1
     hint = re.search(r"3,000 calls left; (--run-id) (\S+) goes on there", capsys.readouterr().err)
     assert hint is not None
