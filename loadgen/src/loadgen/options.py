@@ -18,10 +18,14 @@ before anything is sent.
 
 _EXAMPLES = """\
 examples:
-  ./task up -- --detach                                    start a suite first
-  ./task replay -- tests/data/azure-conversation.csv       the past minutes, filled at once
-  ./task replay -- tests/data/mooncake.jsonl --speed 10    live, ten times as fast as it was
-  zcat trace.csv.gz | ./task replay -- - --limit 1000      the first 1000 calls of a stream
+  ./task up -- --detach
+      start a suite first
+  ./task replay -- tests/data/azure-conversation.csv
+      fill the past minutes at once
+  ./task replay -- tests/data/mooncake-conversation.jsonl --speed 10
+      live, ten times as fast as it was
+  zcat trace.csv.gz | ./task replay -- - --limit 1000
+      the first 1000 calls of a stream
 
 WINDSOCK_ENDPOINT sets the default of --endpoint. WINDSOCK_API_KEY holds the API key where the
 suite asks for one. Exit status: 0 every event stored, 1 not all of them, 2 wrong file or option,

@@ -1,6 +1,7 @@
 """The command as an operator runs it: a process with signals, pipes and an exit status."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,9 @@ def test_help_tells_a_newcomer_what_to_do() -> None:
         assert word in done.stdout
     for word in ("gpt-4o-mini", "http://127.0.0.1:8000", "WINDSOCK_API_KEY", "Exit status"):
         assert word in done.stdout
+    named = re.findall(r"tests/data/\S+", done.stdout)
+    assert len(named) == 2
+    assert all((DATA / Path(name).name).is_file() for name in named)
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
