@@ -16,7 +16,7 @@ MAX_FLAGS = 32
 MAX_CONTEXT_BYTES = 8_192
 MAX_TOKENS = 1_000_000_000
 MAX_DURATION_MS = 7 * 86_400_000
-MAX_USD = 1_000_000
+MAX_USD = 10_000
 DEFAULT_ENVIRONMENT = "production"
 
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]

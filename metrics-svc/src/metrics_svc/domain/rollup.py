@@ -1,0 +1,163 @@
+"""Rollups: which bucket and row a total belongs to, and what one writer still holds in memory.
+
+Times are Unix seconds. Inside a process a total's key is ``bucket << 32 | series``; a stored row holds the
+series of one *part* (neighbouring series ids), so that a row stays small however many series there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from metrics_svc.domain.block import Block, Keys, add, encode
+
+RESOLUTIONS = (10, 60, 600, 3600)
+FINEST = RESOLUTIONS[0]
+COARSER = dict(zip(RESOLUTIONS, RESOLUTIONS[1:], strict=False))
+FOREVER = 2**63 - 1
+
+_SERIES_BITS = 32
+_SERIES_MASK = (1 << _SERIES_BITS) - 1
+# The finest rows are rewritten with every flush and hold 64 series; the others are written about once.
+_PART_BITS = {10: 6, 60: 9, 600: 9, 3600: 9}
+
+Totals = Mapping[str, Block]
+
+
+def floor(at: int, resolution: int) -> int:
+    """Return the start of the bucket that holds ``at``."""
+    return at - at % resolution
+
+
+def key(bucket: Keys, series: Keys) -> Keys:
+    """Return the keys of totals of ``series`` in ``bucket``."""
+    return (bucket << _SERIES_BITS) | series
+
+
+def buckets(block: Block) -> Keys:
+    """Return the bucket of each key."""
+    return block.keys >> _SERIES_BITS
+
+
+def coarsen(block: Block, resolution: int) -> Block:
+    """Return the totals by the coarser buckets of ``resolution``."""
+    bucket = buckets(block)
+    return block.with_keys(key(bucket - bucket % resolution, block.keys & _SERIES_MASK))
+
+
+@dataclass(frozen=True, slots=True)
+class RollupRow:
+    """One row as stored, without its writer: totals and histogram of the series of one part in one bucket."""
+
+    kind: str
+    resolution: int
+    bucket: int
+    part: int
+    totals: bytes
+    entries: bytes
+
+
+def parts(series: Keys, resolution: int) -> Keys:
+    """Return the part that each series belongs to in rows of ``resolution``."""
+    return series >> _PART_BITS[resolution]
+
+
+def rows(kind: str, resolution: int, block: Block) -> Iterator[RollupRow]:
+    """Cut a block into its rows. Keys ascend, so each row is a slice of the encoded block."""
+    if not len(block):
+        return
+    series = block.keys & _SERIES_MASK
+    group = key(buckets(block), parts(series, resolution))
+    starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+    totals, entries, entry_starts = encode(replace(block, keys=series))
+    size = len(totals) // len(block)
+    ends = [*starts[1:].tolist(), len(block)]
+    for start, end, place in zip(starts.tolist(), ends, group[starts].tolist(), strict=True):
+        yield RollupRow(
+            kind,
+            resolution,
+            place >> _SERIES_BITS,
+            place & _SERIES_MASK,
+            totals[start * size : end * size],
+            entries[entry_starts[start] : entry_starts[end]],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The totals that a writer's finest rows hold since ``folded``: rows are written whole from here.
+
+    Buckets before ``folded`` are in coarser rows already and closed to this writer.
+    """
+
+    folded: int = 0
+    totals: Totals = field(default_factory=dict)
+
+    def record(self, delta: Totals) -> tuple[Live, list[RollupRow]]:
+        """Return the state after ``delta`` and the rows that changed, whole."""
+        after = dict(self.totals)
+        changed: list[RollupRow] = []
+        for kind, block in delta.items():
+            after[kind] = add([after[kind], block]) if kind in after else block
+            changed.extend(rows(kind, FINEST, _touched(after[kind], block, FINEST)))
+        return replace(self, totals=after), changed
+
+    def fold(self, until: int) -> Live:
+        """Return the state in which everything before ``until`` is folded and forgotten."""
+        kept = {
+            kind: block.select(np.flatnonzero(buckets(block) >= until))
+            for kind, block in self.totals.items()
+        }
+        return Live(until, {kind: block for kind, block in kept.items() if len(block)})
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The totals of events that came after their minute was folded: written at every resolution at once."""
+
+    totals: Mapping[int, Totals] = field(default_factory=dict)
+    size: int = 0
+
+    def record(self, delta: Totals) -> tuple[Late, list[RollupRow]]:
+        """Return the state after ``delta`` and the rows that changed, whole, of all resolutions."""
+        after: dict[int, Totals] = {}
+        changed: list[RollupRow] = []
+        size = 0
+        for resolution in RESOLUTIONS:
+            held = dict(self.totals.get(resolution, {}))
+            for kind, block in delta.items():
+                coarse = coarsen(block, resolution)
+                held[kind] = add([held[kind], coarse]) if kind in held else coarse
+                changed.extend(rows(kind, resolution, _touched(held[kind], coarse, resolution)))
+            after[resolution] = held
+            size += sum(_weight(block) for block in held.values())
+        return Late(after, size), changed
+
+
+def split(delta: Totals, folded: int) -> tuple[Totals, Totals]:
+    """Return (live, late): what lies in buckets from ``folded`` on, and what lies before."""
+    live: dict[str, Block] = {}
+    late: dict[str, Block] = {}
+    for kind, block in delta.items():
+        is_late = buckets(block) < folded
+        if not is_late.any():
+            live[kind] = block
+            continue
+        late[kind] = block.select(np.flatnonzero(is_late))
+        if not is_late.all():
+            live[kind] = block.select(np.flatnonzero(~is_late))
+    return live, late
+
+
+def _touched(whole: Block, delta: Block, resolution: int) -> Block:
+    def groups(block: Block) -> Keys:
+        return key(buckets(block), parts(block.keys & _SERIES_MASK, resolution))
+
+    return whole.select(np.flatnonzero(np.isin(groups(whole), groups(delta))))
+
+
+def _weight(block: Block) -> int:
+    """Return about how many bytes a block takes in memory."""
+    return len(block) * (8 * block.counters.shape[1] + 48) + len(block.bin_row) * 18

@@ -1,0 +1,234 @@
+"""Group commit: work that arrives together shares one transaction, and each part knows when it is durable."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import asyncpg
+import structlog
+from asyncpg.pool import PoolConnectionProxy
+from windsock_kit.errors import UnavailableError
+from windsock_kit.postgres import unavailable
+
+from metrics_svc.domain.block import Block, add
+from metrics_svc.domain.event import StoredEvent
+from metrics_svc.domain.tally import Prices, Row, tally
+from metrics_svc.instruments import Instruments
+from metrics_svc.store import admissions, events
+from metrics_svc.store.series import SeriesRegistry
+from metrics_svc.writer import Writer, WriterLostError
+
+log = structlog.get_logger(__name__)
+
+MAX_FLUSH_EVENTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What some events add to the store: raw rows and totals by kind."""
+
+    rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    totals: Mapping[str, Block] = field(default_factory=dict)
+    accepted: int = 0
+
+
+NOTHING = Prepared()
+# Work that can only be done inside the transaction, such as telling known spans from new ones.
+Work = Callable[["PoolConnectionProxy[asyncpg.Record]"], Awaitable[Prepared]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Submission:
+    size: int
+    submitted: float
+    done: asyncio.Future[Prepared]
+    work: Work | None = None
+    batch_id: UUID | None = None
+    prepared: Prepared = NOTHING
+
+
+class Ingest:
+    """Takes events in and says so only when they are committed."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        series: SeriesRegistry,
+        writer: Writer,
+        *,
+        prices: Callable[[], Prices],
+        max_queued: int,
+        instruments: Instruments,
+    ) -> None:
+        self._pool = pool
+        self._series = series
+        self._writer = writer
+        self._prices = prices
+        self._max_queued = max_queued
+        self._instruments = instruments
+        self._queue: deque[_Submission] = deque()
+        self._queued = 0
+        self._arrived = asyncio.Event()
+        self._stopping = False
+        self.last_commit: float | None = None
+
+    @property
+    def queued(self) -> int:
+        """How many events wait for their transaction."""
+        return self._queued
+
+    def lag_seconds(self) -> float:
+        """Return for how long the oldest waiting submission has waited."""
+        return time.monotonic() - self._queue[0].submitted if self._queue else 0.0
+
+    async def prepare(self, found: Sequence[StoredEvent]) -> Prepared:
+        """Return what stamped events add to the store; makes their series, and nothing else."""
+        if not found:
+            return NOTHING
+        rows: dict[str, Sequence[Row]] = {}
+        totals: dict[str, Block] = {}
+        for part in tally(found, self._prices()):
+            with unavailable("the store cannot take events now"):
+                ids = await self._series.ensure(part.kind.name, part.wanted(), now=time.monotonic())
+            rows[part.kind.name] = part.rows
+            totals[part.kind.name] = part.block(ids)
+        return Prepared(rows, totals, len(found))
+
+    async def submit_batch(self, batch_id: UUID, found: Sequence[StoredEvent]) -> int | None:
+        """Store a batch once; returns how many events were stored, ``None`` if the batch was known."""
+        self._check_room(len(found))
+        prepared = await self.prepare(found)
+        done = await self._submit(len(found), batch_id=batch_id, prepared=prepared)
+        return None if done is NOTHING and found else done.accepted
+
+    async def submit(self, size: int, work: Work) -> Prepared:
+        """Run ``work`` inside the next transaction and store what it returns.
+
+        It may run again when the transaction has to be repeated.
+        """
+        self._check_room(size)
+        return await self._submit(size, work=work)
+
+    def _check_room(self, size: int) -> None:
+        if self._stopping or self._queued + size > max(self._max_queued, size):
+            self._instruments.refused.inc(size)
+            raise UnavailableError("the ingest queue is full; send the batch again", retry_after=1)
+
+    async def _submit(
+        self,
+        size: int,
+        *,
+        work: Work | None = None,
+        batch_id: UUID | None = None,
+        prepared: Prepared = NOTHING,
+    ) -> Prepared:
+        done: asyncio.Future[Prepared] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Submission(size, time.monotonic(), done, work, batch_id, prepared))
+        self._queued += size
+        self._arrived.set()
+        # A client that goes away does not undo what may be in a transaction already.
+        return await asyncio.shield(done)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Flush for the life of the block; at its end what waits is flushed and the rest refused."""
+        task = asyncio.create_task(self._run(), name="ingest")
+        try:
+            yield
+        finally:
+            self._stopping = True
+            self._arrived.set()
+            await task
+
+    async def _run(self) -> None:
+        while self._queue or not self._stopping:
+            if not self._queue:
+                self._arrived.clear()
+                await self._arrived.wait()
+                continue
+            await self._flush(self._take())
+
+    def _take(self) -> list[_Submission]:
+        group = [self._queue.popleft()]
+        size = group[0].size
+        while self._queue and size + self._queue[0].size <= MAX_FLUSH_EVENTS:
+            group.append(self._queue.popleft())
+            size += group[-1].size
+        self._queued -= size
+        return group
+
+    async def _flush(self, group: list[_Submission]) -> None:
+        started = time.perf_counter()
+        try:
+            with unavailable("the store cannot take events now; send the batch again"):
+                try:
+                    outcome = await self._commit(group)
+                except WriterLostError:
+                    outcome = await self._commit(group)
+        except UnavailableError as error:
+            self._refuse(group, error)
+            return
+        except Exception as error:  # noqa: BLE001  This is the loop: one bad batch must not stop the others.
+            await self._isolate(group, error)
+            return
+        self.last_commit = time.time()
+        self._instruments.flushed(time.perf_counter() - started, sum(s.size for s in group))
+        for submission, prepared in zip(group, outcome, strict=True):
+            if not submission.done.done():
+                submission.done.set_result(prepared)
+
+    def _refuse(self, group: list[_Submission], error: UnavailableError) -> None:
+        self._instruments.refused.inc(sum(s.size for s in group))
+        for submission in group:
+            if not submission.done.done():
+                submission.done.set_exception(
+                    UnavailableError(error.detail, retry_after=error.retry_after)
+                )
+
+    async def _isolate(self, group: list[_Submission], error: Exception) -> None:
+        if len(group) == 1:
+            log.error("batch_failed", batch_id=str(group[0].batch_id), exc_info=error)
+            if not group[0].done.done():
+                group[0].done.set_exception(error)
+            return
+        for submission in group:
+            await self._flush([submission])
+
+    async def _commit(self, group: list[_Submission]) -> list[Prepared]:
+        async with self._writer.transaction(self._pool) as transaction:
+            outcome = await self._admit(transaction.connection, group)
+            rows: dict[str, list[Row]] = {}
+            totals: dict[str, list[Block]] = {}
+            for prepared in outcome:
+                for kind, found in prepared.rows.items():
+                    rows.setdefault(kind, []).extend(found)
+                for kind, block in prepared.totals.items():
+                    totals.setdefault(kind, []).append(block)
+            for kind, found in rows.items():
+                await events.append(transaction.connection, kind, found)
+            await transaction.add({kind: add(blocks) for kind, blocks in totals.items()})
+        for kind, found in rows.items():
+            self._instruments.stored.labels(kind).inc(len(found))
+        return outcome
+
+    async def _admit(
+        self, connection: PoolConnectionProxy[asyncpg.Record], group: list[_Submission]
+    ) -> list[Prepared]:
+        wanted = [s.batch_id for s in group if s.batch_id is not None]
+        fresh = await admissions.new_batches(connection, wanted) if wanted else set()
+        outcome: list[Prepared] = []
+        for submission in group:
+            if submission.work is not None:
+                outcome.append(await submission.work(connection))
+            elif submission.batch_id in fresh:
+                fresh.discard(submission.batch_id)
+                outcome.append(submission.prepared)
+            else:
+                outcome.append(NOTHING)
+        return outcome

@@ -1,0 +1,42 @@
+"""The service's own metrics, as Prometheus names them."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SIZES = (1, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000)
+
+
+class Instruments:
+    """What ``GET /metrics`` tells of the ingest path."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.stored = Counter(
+            "metrics_events_stored", "Events committed, by kind.", ["kind"], registry=registry
+        )
+        self.rejected = Counter(
+            "metrics_events_rejected", "Events refused for good, by field.", ["field"], registry=registry
+        )
+        self.refused = Counter(
+            "metrics_events_refused", "Events refused for now, with 503.", registry=registry
+        )
+        self.duplicates = Counter(
+            "metrics_batches_duplicate", "Batches that were stored before.", registry=registry
+        )
+        self.queue = Gauge(
+            "metrics_ingest_queued_events", "Events waiting for their commit.", registry=registry
+        )
+        self.pool_size = Gauge("metrics_pool_connections", "Open connections.", registry=registry)
+        self.pool_idle = Gauge("metrics_pool_idle", "Open connections not in use.", registry=registry)
+        self.series_limited = Gauge(
+            "metrics_series_limited", "Series refused by the hourly limit.", registry=registry
+        )
+        self._flush_seconds = Histogram(
+            "metrics_flush_duration_seconds", "Time of one group commit.", registry=registry
+        )
+        self._flush_events = Histogram(
+            "metrics_flush_events", "Events of one group commit.", buckets=_SIZES, registry=registry
+        )
+
+    def flushed(self, seconds: float, events: int) -> None:
+        """Note a group commit."""
+        self._flush_seconds.observe(seconds)
+        self._flush_events.observe(events)

@@ -1,0 +1,79 @@
+"""What has been taken in before. Every statement runs inside the transaction of the events it admits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+Connection = PoolConnectionProxy
+
+# Sorted, so that two replicas that share several batches or spans wait for each other in one order.
+_BATCHES = """
+    INSERT INTO metrics.batches (batch_id)
+    SELECT wanted FROM unnest($1::uuid[]) AS wanted ORDER BY wanted
+    ON CONFLICT DO NOTHING
+    RETURNING batch_id
+"""
+
+
+async def new_batches(connection: Connection[asyncpg.Record], batches: Sequence[UUID]) -> set[UUID]:
+    """Take in ``batches`` and return those that were not there yet.
+
+    A batch that another transaction is just taking in makes this one wait for its outcome.
+    """
+    return {row["batch_id"] for row in await connection.fetch(_BATCHES, batches)}
+
+
+_SPANS = """
+    INSERT INTO metrics.spans (span)
+    SELECT wanted FROM unnest($1::bytea[]) AS wanted ORDER BY wanted
+    ON CONFLICT DO NOTHING
+    RETURNING span
+"""
+
+
+async def new_spans(connection: Connection[asyncpg.Record], spans: Sequence[bytes]) -> set[bytes]:
+    """Take in spans (trace id and span id) and return those that were not there yet."""
+    return {row["span"] for row in await connection.fetch(_SPANS, spans)}
+
+
+_LOCK_SERIES = """
+    INSERT INTO metrics.otlp_series (series, state)
+    SELECT wanted, 'null' FROM unnest($1::bytea[]) AS wanted ORDER BY wanted
+    ON CONFLICT (series) DO UPDATE SET received_at = now()
+    RETURNING series, state
+"""
+_SAVE_SERIES = """
+    UPDATE metrics.otlp_series AS held
+    SET state = given.state
+    FROM unnest($1::bytea[], $2::text[]) AS found (series, text), LATERAL (SELECT text::jsonb AS state) AS given
+    WHERE held.series = found.series
+"""
+
+
+async def lock_series(connection: Connection[asyncpg.Record], series: Sequence[bytes]) -> dict[bytes, str]:
+    """Return the state (JSON) of OTLP series, ``null`` for new ones, held until the transaction ends."""
+    rows = await connection.fetch(_LOCK_SERIES, series)
+    return {row["series"]: row["state"] for row in rows}
+
+
+async def save_series(connection: Connection[asyncpg.Record], states: dict[bytes, str]) -> None:
+    """Store the new states of series that this transaction holds."""
+    await connection.execute(_SAVE_SERIES, list(states), list(states.values()))
+
+
+_FORGET = (
+    "DELETE FROM metrics.batches WHERE received_at < now() - $1::interval",
+    "DELETE FROM metrics.spans WHERE received_at < now() - $1::interval",
+    "DELETE FROM metrics.otlp_series WHERE received_at < now() - $1::interval",
+)
+
+
+async def forget(pool: asyncpg.Pool[asyncpg.Record], older_than: timedelta) -> None:
+    """Drop what is too old to come again: an event that old is refused by its timestamp."""
+    for statement in _FORGET:
+        await pool.execute(statement, older_than)

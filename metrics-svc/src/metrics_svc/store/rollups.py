@@ -1,0 +1,233 @@
+"""Rollup rows and their writers: written whole, folded into coarser ones, read for a window."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+import numpy as np
+from asyncpg.pool import PoolConnectionProxy
+
+from metrics_svc.domain import rollup
+from metrics_svc.domain.block import Block, Keys, Records, decode
+from metrics_svc.domain.kind import KINDS
+from metrics_svc.domain.rollup import COARSER, FINEST, FOREVER, RollupRow
+from metrics_svc.domain.window import Segment
+
+Connection = PoolConnectionProxy
+
+_NEW_WRITER = """
+    INSERT INTO metrics.writers (folded_60, folded_600, folded_3600)
+    VALUES ($1, $2, $3)
+    RETURNING id
+"""
+# The lock keeps the writer from being retired under our feet, until the transaction ends.
+_HOLD_WRITER = "SELECT id FROM metrics.writers WHERE id = $1 AND retired_at IS NULL FOR SHARE"
+_UPSERT = """
+    INSERT INTO metrics.rollups (kind, resolution, bucket, part, writer, totals, entries)
+    SELECT kind, resolution, bucket, part, $1, totals, entries
+    FROM unnest($2::text[], $3::integer[], $4::bigint[], $5::integer[], $6::bytea[], $7::bytea[])
+        AS given (kind, resolution, bucket, part, totals, entries)
+    ON CONFLICT (kind, resolution, bucket, part, writer)
+    DO UPDATE SET totals = excluded.totals, entries = excluded.entries
+"""
+
+
+async def new_live_writer(connection: Connection[asyncpg.Record], folded: int) -> int:
+    """Make a writer of finest rows from ``folded`` (a multiple of an hour) on; it must fold them in time."""
+    writer: int = await connection.fetchval(_NEW_WRITER, folded, folded, folded)
+    return writer
+
+
+async def new_late_writer(connection: Connection[asyncpg.Record]) -> int:
+    """Make a writer that writes all resolutions at once and has nothing to fold."""
+    writer: int = await connection.fetchval(_NEW_WRITER, FOREVER, FOREVER, FOREVER)
+    return writer
+
+
+async def hold_writer(connection: Connection[asyncpg.Record], writer: int) -> bool:
+    """Return whether ``writer`` may still write in this transaction: nobody has retired it."""
+    return await connection.fetchval(_HOLD_WRITER, writer) is not None
+
+
+async def write(connection: Connection[asyncpg.Record], writer: int, rows: Sequence[RollupRow]) -> None:
+    """Write rows whole: writing them again changes nothing."""
+    await connection.execute(
+        _UPSERT,
+        writer,
+        [row.kind for row in rows],
+        [row.resolution for row in rows],
+        [row.bucket for row in rows],
+        [row.part for row in rows],
+        [row.totals for row in rows],
+        [row.entries for row in rows],
+    )
+
+
+_LOCK_WRITER = """
+    SELECT folded_60, folded_600, folded_3600
+    FROM metrics.writers
+    WHERE id = $1 AND retired_at IS NULL
+    FOR UPDATE
+"""
+_OWN_ROWS = """
+    SELECT kind, bucket, totals, entries
+    FROM metrics.rollups
+    WHERE kind = ANY($1::text[]) AND resolution = $2 AND bucket >= $3 AND bucket < $4 AND writer = $5
+"""
+_ADVANCE = """
+    UPDATE metrics.writers
+    SET folded_60 = $2, folded_600 = $3, folded_3600 = $4, seen_at = now(),
+        retired_at = CASE WHEN $4 = $5::bigint THEN now() END
+    WHERE id = $1
+"""
+
+
+async def fold(pool: asyncpg.Pool[asyncpg.Record], writer: int, until: int) -> bool:
+    """Sum a writer's rows before ``until`` into coarser ones, in one transaction.
+
+    Coarse buckets that ``until`` cuts are left for later. ``FOREVER`` folds all and retires the writer.
+    Returns whether the writer was still live; folding it again changes nothing.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        row = await connection.fetchrow(_LOCK_WRITER, writer)
+        if row is None:
+            return False
+        done: list[int] = []
+        for fine, coarse in COARSER.items():
+            folded: int = row[f"folded_{coarse}"]
+            target = max(folded, until if until == FOREVER else rollup.floor(until, coarse))
+            if target > folded:
+                found = await connection.fetch(_OWN_ROWS, list(KINDS), fine, folded, target, writer)
+                await write(connection, writer, _coarser(found, coarse))
+            done.append(target)
+        await connection.execute(_ADVANCE, writer, *done, FOREVER)
+        return True
+
+
+def _coarser(found: Sequence[asyncpg.Record], resolution: int) -> list[RollupRow]:
+    by_kind: dict[str, list[asyncpg.Record]] = {}
+    for row in found:
+        by_kind.setdefault(row["kind"], []).append(row)
+    made: list[RollupRow] = []
+    for kind, rows in by_kind.items():
+        stored = _stored(kind, rows)
+        bucket = stored.bucket - stored.bucket % resolution
+        keys = rollup.key(bucket, stored.records.totals["series"].astype(np.int64))
+        made.extend(rollup.rows(kind, resolution, stored.records.block(keys)))
+    return made
+
+
+_ABANDONED = """
+    SELECT id FROM metrics.writers
+    WHERE retired_at IS NULL AND folded_3600 < $2 AND seen_at < now() - make_interval(secs => $1)
+    ORDER BY id
+"""
+_SEEN = "UPDATE metrics.writers SET seen_at = now() WHERE id = $1"
+
+
+async def abandoned(pool: asyncpg.Pool[asyncpg.Record], silent_seconds: float) -> list[int]:
+    """Return the live writers that nobody has heard of for so long: their processes are gone or stuck."""
+    rows = await pool.fetch(_ABANDONED, silent_seconds, FOREVER)
+    return [row["id"] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Records of one kind with the bucket that each is of."""
+
+    bucket: Keys
+    records: Records
+
+    @property
+    def series(self) -> Keys:
+        """The series of each record."""
+        found: Keys = self.records.totals["series"].astype(np.int64)
+        return found
+
+
+def _stored(kind: str, rows: Sequence[asyncpg.Record]) -> Stored:
+    totals = [row["totals"] for row in rows]
+    records = decode(len(KINDS[kind].counters), totals, [row["entries"] or b"" for row in rows])
+    size = records.totals.dtype.itemsize
+    repeats = np.array([len(data) // size for data in totals], dtype=np.int64)
+    bucket = np.array([row["bucket"] for row in rows], dtype=np.int64)
+    return Stored(np.repeat(bucket, repeats), records)
+
+
+# $1 resolutions, $2 starts and $3 ends of segments; $4 kinds, $5 those whose histograms are wanted, $6 finest.
+# First what lies in rows of the planned resolution; then, for writers that have not folded so far yet, what
+# still lies in finer rows: from where the next coarser resolution ends to where their own does.
+_READ = """
+    WITH segment AS (
+        SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS s (resolution, starts, ends)
+    ),
+    folded AS (
+        SELECT id, resolution, until, coarser_until
+        FROM metrics.writers AS w,
+        LATERAL (VALUES
+            (3600, w.folded_3600, NULL),
+            (600, w.folded_600, w.folded_3600),
+            (60, w.folded_60, w.folded_600),
+            ($6::integer, 9223372036854775807, w.folded_60)
+        ) AS f (resolution, until, coarser_until)
+    )
+    SELECT r.kind, r.bucket, r.totals, CASE WHEN r.kind = ANY($5::text[]) THEN r.entries END AS entries
+    FROM segment AS s
+    JOIN metrics.rollups AS r
+        ON r.kind = ANY($4::text[]) AND r.resolution = s.resolution
+        AND r.bucket >= s.starts AND r.bucket < s.ends
+    JOIN folded AS f ON f.id = r.writer AND f.resolution = r.resolution AND r.bucket < f.until
+    UNION ALL
+    SELECT r.kind, r.bucket, r.totals, CASE WHEN r.kind = ANY($5::text[]) THEN r.entries END
+    FROM metrics.writers AS w
+    JOIN folded AS f ON f.id = w.id
+    JOIN segment AS s ON s.resolution > f.resolution AND s.ends > f.coarser_until
+    JOIN metrics.rollups AS r
+        ON r.kind = ANY($4::text[]) AND r.resolution = f.resolution AND r.writer = w.id
+        AND r.bucket >= GREATEST(s.starts, f.coarser_until) AND r.bucket < LEAST(s.ends, f.until)
+    WHERE w.retired_at IS NULL AND w.folded_3600 < 9223372036854775807
+"""
+
+
+async def read(
+    pool: asyncpg.Pool[asyncpg.Record],
+    segments: Sequence[Segment],
+    kinds: Collection[str],
+    with_histograms: Collection[str],
+) -> Mapping[str, Stored]:
+    """Return every kind's records in the segments, in one statement and so of one moment."""
+    rows = await pool.fetch(
+        _READ,
+        [segment.resolution for segment in segments],
+        [segment.start for segment in segments],
+        [segment.end for segment in segments],
+        list(kinds),
+        list(with_histograms),
+        FINEST,
+    )
+    by_kind: dict[str, list[asyncpg.Record]] = {kind: [] for kind in kinds}
+    for row in rows:
+        by_kind[row["kind"]].append(row)
+    return {kind: _stored(kind, found) for kind, found in by_kind.items()}
+
+
+_EXPIRE = """
+    DELETE FROM metrics.rollups AS r
+    USING metrics.writers AS w
+    WHERE w.id = r.writer AND r.kind = ANY($1::text[]) AND r.resolution = $2 AND r.bucket < $3
+        AND ($2 <> 10 OR r.bucket < w.folded_60)
+        AND ($2 <> 60 OR r.bucket < w.folded_600)
+        AND ($2 <> 600 OR r.bucket < w.folded_3600)
+"""
+
+
+async def expire(pool: asyncpg.Pool[asyncpg.Record], resolution: int, before: int) -> None:
+    """Delete rows of a resolution whose bucket starts before ``before``, but none that waits to be folded."""
+    await pool.execute(_EXPIRE, list(KINDS), resolution, before)
+
+
+def block_of(stored: Stored) -> Block:
+    """Return the sum of stored records by (bucket, series)."""
+    return stored.records.block(rollup.key(stored.bucket, stored.series))

@@ -1,0 +1,106 @@
+"""The registry of series: small ids in place of long names, kept in memory once known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import asyncpg
+import structlog
+
+from metrics_svc.domain.kind import KINDS, OTHER
+from metrics_svc.domain.tally import Dimensions
+
+log = structlog.get_logger(__name__)
+_HOUR = 3600.0
+
+
+class SeriesRegistry:
+    """Ids of series by kind. Series are never changed or removed, so what is known stays true.
+
+    At most ``new_per_hour`` series are made in an hour; events of further ones count in a series named
+    ``__other__``, so that one careless attribute cannot fill the store. Raw rows keep the real names.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], *, new_per_hour: int) -> None:
+        self._pool = pool
+        self._new_per_hour = new_per_hour
+        self._ids: dict[str, dict[Dimensions, int]] = {kind: {} for kind in KINDS}
+        self._dimensions: dict[str, dict[int, Dimensions]] = {kind: {} for kind in KINDS}
+        self._highest = 0
+        self._made: list[float] = []
+        self._lock = asyncio.Lock()
+        # Rises whenever a series becomes known: what was derived from the registry before is then stale.
+        self.version = 0
+        self.limited = 0
+
+    # Names are text[] whose nulls are absent dimensions.
+    _LOAD = """
+        SELECT id, kind, dimensions
+        FROM metrics.series
+        WHERE id > $1 OR id = ANY($2::integer[])
+        ORDER BY id
+    """
+    def ids(self, kind: str) -> Mapping[Dimensions, int]:
+        """Return the known ids of a kind, by dimensions."""
+        return MappingProxyType(self._ids[kind])
+
+    def known(self, kind: str) -> Mapping[int, Dimensions]:
+        """Return the known series of a kind, by id."""
+        return MappingProxyType(self._dimensions[kind])
+
+    async def load(self, ids: Iterable[int] = ()) -> None:
+        """Learn the series that other processes made since, and the named ``ids``."""
+        rows = await self._pool.fetch(self._LOAD, self._highest, list(ids))
+        for row in rows:
+            self._learn(row["kind"], tuple(row["dimensions"]), row["id"])
+
+    def _learn(self, kind: str, dimensions: Dimensions, series: int) -> None:
+        if kind not in KINDS or series in self._dimensions[kind]:
+            return
+        self._ids[kind][dimensions] = series
+        self._dimensions[kind][series] = dimensions
+        self._highest = max(self._highest, series)
+        self.version += 1
+
+    # One statement for each, because arrays of arrays must be rectangular and these hold nulls.
+    _ADD = """
+        INSERT INTO metrics.series (kind, dimensions) VALUES ($1, $2)
+        ON CONFLICT (kind, dimensions) DO UPDATE SET kind = excluded.kind
+        RETURNING id
+    """
+
+    async def ensure(self, kind: str, wanted: Iterable[Dimensions], *, now: float) -> Mapping[Dimensions, int]:
+        """Return ids in which every one of ``wanted`` is found, making the series that are new."""
+        known = self._ids[kind]
+        missing = set(wanted) - known.keys()
+        if not missing:
+            return known
+        async with self._lock:
+            missing -= known.keys()
+            made = [moment for moment in self._made if moment > now - _HOUR]
+            room = max(0, self._new_per_hour - len(made))
+            chosen = sorted(missing, key=repr)
+            for dimensions in chosen[:room]:
+                self._learn(kind, dimensions, await self._pool.fetchval(self._ADD, kind, dimensions))
+            self._made = [*made, *[now] * min(room, len(chosen))]
+            if len(chosen) <= room:
+                return known
+            return known | await self._others(kind, chosen[room:])
+
+    async def _others(self, kind: str, refused: list[Dimensions]) -> dict[Dimensions, int]:
+        self.limited += len(refused)
+        log.warning("series_limited", kind=kind, refused=len(refused), per_hour=self._new_per_hour)
+        found: dict[Dimensions, int] = {}
+        for dimensions in refused:
+            other = _other(dimensions)
+            if other not in self._ids[kind]:
+                self._learn(kind, other, await self._pool.fetchval(self._ADD, kind, other))
+            found[dimensions] = self._ids[kind][other]
+        return found
+
+
+def _other(dimensions: Dimensions) -> Dimensions:
+    # Absent dimensions stay absent, so that an event with a flag still counts apart from the plain ones.
+    return tuple(None if value is None else OTHER for value in dimensions)

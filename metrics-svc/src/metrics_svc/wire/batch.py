@@ -1,0 +1,212 @@
+"""The body of ``POST /api/metrics/events``: the good events of a batch, and where the others are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from windsock_kit.errors import BadRequestError, InvalidError, TooLargeError
+
+from metrics_svc.domain.event import (
+    MAX_CONTEXT_BYTES,
+    MAX_USD,
+    AnyEvent,
+    Cache,
+    LlmCall,
+    Performance,
+)
+
+TYPES = ("performance", "llm_call", "quality", "cache", "exposure", "probe")
+
+
+class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
+    batch_id: UUID
+    events: list[AnyEvent]
+
+
+class _Loose(msgspec.Struct, forbid_unknown_fields=True):
+    batch_id: UUID
+    events: list[msgspec.Raw]
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """Why the event at ``index`` was not stored; ``path`` is the field, empty for the event as a whole."""
+
+    index: int
+    path: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as received: the events to store, stamped, and the rejected ones."""
+
+    batch_id: UUID
+    events: list[AnyEvent]
+    rejected: list[Rejected]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a batch may hold, and how far an event may lie from now."""
+
+    events: int
+    age: timedelta
+    ahead: timedelta
+
+
+_strict = msgspec.json.Decoder(_Envelope)
+_loose = msgspec.json.Decoder(_Loose)
+_one = msgspec.json.Decoder(AnyEvent)
+_NUL = b"\\u0000"
+
+
+def parse_batch(body: bytes, limits: Limits, *, received: datetime) -> Batch:
+    """Decode a body. One bad event does not cost the others; a bad envelope is refused whole.
+
+    Events without a time get ``received``.
+    """
+    try:
+        envelope = _strict.decode(body)
+    except msgspec.ValidationError:
+        return _parse_singly(body, limits, received)
+    except msgspec.DecodeError as error:
+        raise BadRequestError(f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise BadRequestError("the body is nested too deeply") from None
+    _check_size(envelope.events, limits)
+    if _NUL in body or not _all_plain(envelope.events, limits, received):
+        found = enumerate(envelope.events)
+        return _checked(envelope.batch_id, found, [], limits, received)
+    return Batch(envelope.batch_id, envelope.events, [])
+
+
+def _all_plain(events: Sequence[AnyEvent], limits: Limits, received: datetime) -> bool:
+    """Stamp the events and tell whether all of them pass what the decoder does not check."""
+    oldest, newest = received - limits.age, received + limits.ahead
+    for event in events:
+        if event.timestamp is None:
+            event.timestamp = received
+        elif not oldest <= event.timestamp <= newest:
+            return False
+        kind = type(event)
+        if event.attributes is not None or (kind is Performance and event.error_context is not None):
+            return False
+        if (kind is LlmCall and event.cost_usd is not None) or (
+            kind is Cache and event.saved_usd is not None
+        ):
+            return False
+    return True
+
+
+def _parse_singly(body: bytes, limits: Limits, received: datetime) -> Batch:
+    try:
+        envelope = _loose.decode(body)
+    except msgspec.ValidationError as error:
+        detail, path = _located(error)
+        raise InvalidError(detail, path=path) from None
+    except RecursionError:
+        raise BadRequestError("the body is nested too deeply") from None
+    _check_size(envelope.events, limits)
+    good: list[tuple[int, AnyEvent]] = []
+    rejected: list[Rejected] = []
+    for index, raw in enumerate(envelope.events):
+        try:
+            good.append((index, _one.decode(raw)))
+        except msgspec.ValidationError as error:
+            detail, path = _located(error)
+            rejected.append(Rejected(index, path, detail))
+    return _checked(envelope.batch_id, good, rejected, limits, received)
+
+
+def _check_size(events: Sequence[object], limits: Limits) -> None:
+    if len(events) > limits.events:
+        raise TooLargeError(
+            f"a batch holds at most {limits.events} events, this one has {len(events)}",
+            path="events",
+            extra={"limit": "max_events_per_batch"},
+        )
+
+
+def _checked(
+    batch_id: UUID,
+    found: Iterator[tuple[int, AnyEvent]] | Sequence[tuple[int, AnyEvent]],
+    rejected: list[Rejected],
+    limits: Limits,
+    received: datetime,
+) -> Batch:
+    good: list[AnyEvent] = []
+    for index, event in found:
+        fault = _fault(event, limits, received)
+        if fault is None:
+            good.append(event)
+        else:
+            rejected.append(Rejected(index, *fault))
+    return Batch(batch_id, good, sorted(rejected, key=lambda r: r.index))
+
+
+def _fault(event: AnyEvent, limits: Limits, received: datetime) -> tuple[str, str] | None:
+    """Return (path, detail) of the first rule that the decoder cannot check and the event breaks."""
+    if event.timestamp is None:
+        event.timestamp = received
+    if event.timestamp < received - limits.age:
+        return "timestamp", f"more than {limits.age.total_seconds() / 86_400:g} days back"
+    if event.timestamp > received + limits.ahead:
+        return "timestamp", f"more than {limits.ahead.total_seconds() / 60:g} minutes ahead"
+    for path, value in _money(event):
+        # Written so that NaN fails as well.
+        if not 0 <= value <= MAX_USD:
+            return path, f"Expected a number from 0 to {MAX_USD}"
+    return _context_fault(event) or _text_fault("", msgspec.structs.asdict(event))
+
+
+def _money(event: AnyEvent) -> Iterator[tuple[str, Any]]:
+    if isinstance(event, LlmCall) and event.cost_usd is not None:
+        yield "cost_usd", _comparable(event.cost_usd)
+    if isinstance(event, Cache) and event.saved_usd is not None:
+        yield "saved_usd", _comparable(event.saved_usd)
+
+
+def _comparable(value: Any) -> Any:
+    # Comparing a Decimal NaN raises; as a float it is merely not in any range.
+    return value if value.is_finite() else float("nan")
+
+
+def _context_fault(event: AnyEvent) -> tuple[str, str] | None:
+    if isinstance(event, Performance) and event.error_context is not None:
+        size = len(msgspec.json.encode(event.error_context))
+        if size > MAX_CONTEXT_BYTES:
+            return "error_context", f"Expected at most {MAX_CONTEXT_BYTES} bytes of JSON, got {size}"
+    return None
+
+
+def _text_fault(path: str, value: Any) -> tuple[str, str] | None:
+    """Find what PostgreSQL cannot hold: the character NUL, and numbers beyond a double."""
+    if isinstance(value, str):
+        return (path, "the character U+0000 is not allowed") if "\0" in value else None
+    if isinstance(value, dict):
+        children = [(key, child, f"{path}.{key}" if path else str(key)) for key, child in value.items()]
+    elif isinstance(value, list):
+        children = [("", child, f"{path}[{index}]") for index, child in enumerate(value)]
+    else:
+        return None
+    for key, child, inner in children:
+        fault = _text_fault(path, key) or _text_fault(inner.replace("\0", "\\0"), child)
+        if fault is not None:
+            return fault
+    return None
+
+
+def _located(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Split msgspec's message into detail and path: ``Expected `int` - at `$.events[3].score```."""
+    detail, _, place = str(error).partition(" - at `")
+    path = place.rstrip("`").removeprefix("$").removeprefix(".")
+    if "missing required field `" in detail or "unknown field `" in detail:
+        path = (path + "." if path else "") + detail.split("`")[1]
+    if path == "type" and detail.startswith("Invalid value"):
+        detail = f"{detail}; allowed: {', '.join(TYPES)}"
+    return detail, path

@@ -1,0 +1,130 @@
+"""This process's life as a writer of rollups: what it has written, when it folds, and when it must start anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+from asyncpg.pool import PoolConnectionProxy
+from windsock_kit.postgres import transient_errors
+
+from metrics_svc.domain.rollup import FOREVER, Late, Live, Totals, floor, split
+from metrics_svc.store import rollups
+
+log = structlog.get_logger(__name__)
+
+# How long after the end of a minute its events are still taken without being late.
+FOLD_GRACE_SECONDS = 20
+# A process that has not folded for so long is gone or stuck; another folds for it and retires its writer.
+ABANDONED_SECONDS = 180.0
+# Late totals are held only to write them whole; beyond this a new writer starts from nothing.
+MAX_LATE_BYTES = 8 * 2**20
+
+
+class WriterLostError(Exception):
+    """Another process has retired this writer: begin again as a new one."""
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One transaction in which totals are added; what it leads to becomes true with its commit."""
+
+    connection: PoolConnectionProxy[asyncpg.Record]
+    live_id: int
+    late_id: int | None
+    live: Live
+    late: Late
+
+    async def add(self, delta: Totals) -> None:
+        """Write what ``delta`` changes; at most once in a transaction."""
+        live, late = split(delta, self.live.folded)
+        self.live, rows = self.live.record(live)
+        if rows:
+            await rollups.write(self.connection, self.live_id, rows)
+        if late:
+            if self.late_id is None:
+                self.late_id = await rollups.new_late_writer(self.connection)
+            self.late, rows = self.late.record(late)
+            await rollups.write(self.connection, self.late_id, rows)
+
+
+class Writer:
+    """Owns the totals in memory. They change only after a commit; after any failure a new writer begins.
+
+    A failed commit may have happened all the same. The rows of the old writer say which it was, and nobody adds
+    to them any more, so starting from nothing under a new id is right in both cases.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._live_id: int | None = None
+        self._late_id: int | None = None
+        self._live = Live()
+        self._late = Late()
+        self._left: list[int] = []
+
+    @asynccontextmanager
+    async def transaction(self, pool: asyncpg.Pool[asyncpg.Record]) -> AsyncGenerator[Transaction]:
+        """Run the block in a transaction of this writer; one at a time."""
+        async with self._lock:
+            try:
+                async with pool.acquire() as connection, connection.transaction():
+                    transaction = await self._begin(connection)
+                    yield transaction
+            except BaseException:
+                self._start_anew()
+                raise
+            self._live_id, self._late_id = transaction.live_id, transaction.late_id
+            self._live, self._late = transaction.live, transaction.late
+            if self._late.size > MAX_LATE_BYTES:
+                self._late_id, self._late = None, Late()
+
+    async def _begin(self, connection: PoolConnectionProxy[asyncpg.Record]) -> Transaction:
+        if self._live_id is None:
+            folded = floor(int(self._clock()) - FOLD_GRACE_SECONDS, 3600)
+            live_id = await rollups.new_live_writer(connection, folded)
+            return Transaction(connection, live_id, self._late_id, Live(folded), self._late)
+        if not await rollups.hold_writer(connection, self._live_id):
+            raise WriterLostError
+        return Transaction(connection, self._live_id, self._late_id, self._live, self._late)
+
+    def _start_anew(self) -> None:
+        if self._live_id is not None:
+            self._left.append(self._live_id)
+        self._live_id = self._late_id = None
+        self._live, self._late = Live(), Late()
+
+    async def fold(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        """Fold what is complete, and finish for writers that this process or a dead one left behind."""
+        until = floor(int(self._clock()) - FOLD_GRACE_SECONDS, 60)
+        async with self._lock:
+            if self._live_id is not None and until > self._live.folded:
+                try:
+                    still_ours = await rollups.fold(pool, self._live_id, until)
+                except BaseException:
+                    self._start_anew()
+                    raise
+                if still_ours:
+                    self._live = self._live.fold(until)
+                else:
+                    self._start_anew()
+        for writer in [*self._left, *await rollups.abandoned(pool, ABANDONED_SECONDS)]:
+            if await rollups.fold(pool, writer, FOREVER):
+                log.info("writer_retired", writer=writer)
+            if writer in self._left:
+                self._left.remove(writer)
+
+    async def retire(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        """Fold everything at the end of the process, so that nothing is left for others to finish."""
+        async with self._lock:
+            self._start_anew()
+            try:
+                for writer in self._left:
+                    await rollups.fold(pool, writer, FOREVER)
+            except transient_errors as error:
+                log.warning("writer_left_behind", writers=self._left, error=str(error))
