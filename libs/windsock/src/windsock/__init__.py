@@ -1,1 +1,19 @@
-"""windsock."""
+"""Measure an LLM application: latency, errors, cost, quality and caches, for a Windsock suite."""
+
+from windsock.collector import MetricsCollector
+from windsock.counters import Stats
+from windsock.process import close, configure, flush, get_metrics_collector
+from windsock.settings import Settings
+from windsock.tracking import context, track_performance
+
+__all__ = [
+    "MetricsCollector",
+    "Settings",
+    "Stats",
+    "close",
+    "configure",
+    "context",
+    "flush",
+    "get_metrics_collector",
+    "track_performance",
+]

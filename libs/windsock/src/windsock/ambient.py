@@ -1,0 +1,92 @@
+"""Metadata that every event recorded inside a block carries, kept in a context variable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from itertools import islice
+from typing import TypeVar
+
+from windsock.fields import MAX_KEYS, Cleaner, Scalar
+
+NAMES = ("user_id", "session_id", "gap_priority", "environment")
+SLOT_CHARACTERS = 1024
+_V = TypeVar("_V")
+
+
+class Ambient:
+    """A finished set of metadata. Nobody changes one: a nested block makes another.
+
+    ``extra_slots`` is the room that it takes in the buffer beyond what any event has.
+    ``fragment`` is its JSON, written by the encoder when it is first sent.
+    """
+
+    __slots__ = ("attributes", "extra_slots", "flags", "fragment", "names")
+
+    def __init__(
+        self, names: dict[str, str], flags: dict[str, str], attributes: dict[str, Scalar]
+    ) -> None:
+        self.names = names
+        self.flags = flags
+        self.attributes = attributes
+        self.fragment: str | None = None
+        self.extra_slots = _characters(names, flags, attributes) // SLOT_CHARACTERS
+
+
+AMBIENT: ContextVar[Ambient | None] = ContextVar("windsock_ambient", default=None)
+
+
+def merged(base: Ambient | None, changes: Mapping[str, object], clean: Cleaner) -> Ambient:
+    """Return ``base`` with ``changes`` on top.
+
+    ``user_id``, ``session_id``, ``gap_priority``, ``environment``, ``flags`` and
+    ``attributes`` are fields of an event; any other key is an attribute. ``None``
+    leaves what ``base`` says.
+    """
+    base = base or _EMPTY
+    names, flags, attributes = base.names, base.flags, base.attributes
+    loose: dict[str, object] = {}
+    for key, value in _first(changes, clean):
+        if key in NAMES:
+            name = clean.name(value)
+            names = {**names, key: name} if name else names
+        elif key == "flags":
+            flags = _bounded(flags, clean.flags(value), clean) if value is not None else flags
+        elif key == "attributes":
+            given = clean.scalars(value) if value is not None else {}
+            attributes = _bounded(attributes, given, clean)
+        else:
+            loose[key] = value
+    if loose:
+        attributes = _bounded(attributes, clean.scalars(loose), clean)
+    return Ambient(names, flags, attributes)
+
+
+def _first(changes: object, clean: Cleaner) -> list[tuple[str, object]]:
+    if not isinstance(changes, Mapping):
+        clean.truncated += 1
+        return []
+    # ``list`` copies a dict in one step, so that another thread may change it meanwhile.
+    entries = list(islice(changes.items(), 2 * MAX_KEYS))
+    if len(changes) > len(entries):
+        clean.truncated += 1
+    return [(key if type(key) is str else clean.name(key) or "", value) for key, value in entries]
+
+
+def _bounded(base: dict[str, _V], changes: dict[str, _V], clean: Cleaner) -> dict[str, _V]:
+    both = {**base, **changes}
+    if len(both) <= MAX_KEYS:
+        return both
+    clean.truncated += 1
+    return {**dict(islice(base.items(), MAX_KEYS - len(changes))), **changes}
+
+
+def _characters(names: dict[str, str], flags: dict[str, str], attributes: dict[str, Scalar]) -> int:
+    return sum(
+        len(key) + (len(value) if isinstance(value, str) else 8)
+        for part in (names, flags, attributes)
+        for key, value in part.items()
+    )
+
+
+_EMPTY = Ambient({}, {}, {})

@@ -1,0 +1,54 @@
+"""The collector of this process: configured once, fresh after a fork, closed at exit."""
+
+import atexit
+import os
+
+from windsock.collector import COLLECTORS, MetricsCollector
+from windsock.pipeline import SendingPipeline
+from windsock.settings import Settings
+
+_FORMER_TIMEOUT_SECONDS = 1.0
+
+collector = MetricsCollector()
+
+
+def get_metrics_collector() -> MetricsCollector:
+    """Return the collector of this process, always the same one."""
+    return collector
+
+
+def configure(**settings: object) -> None:
+    """Set up the collector of this process: keywords over environment over defaults.
+
+    The keywords are the fields of ``windsock.Settings``. One that cannot be used is
+    reported on the logger ``windsock``. Call it at the start: what was recorded before
+    is sent as configured before, for which a second call waits up to a second.
+    """
+    former = collector.install(SendingPipeline(Settings.from_env().changed(settings)))
+    if former is not None:
+        former.close(_FORMER_TIMEOUT_SECONDS)
+
+
+def flush(timeout: float = 5.0) -> bool:
+    """Wait until the service has answered for all that was recorded before."""
+    return collector.flush(timeout)
+
+
+def close(timeout: float = 5.0) -> bool:
+    """Send what is there for at most ``timeout`` seconds and stop recording."""
+    return collector.close(timeout)
+
+
+def _close_at_exit() -> None:
+    for each in list(COLLECTORS):
+        each.close_at_exit()
+
+
+def _after_fork() -> None:
+    for each in list(COLLECTORS):
+        each.after_fork()
+
+
+atexit.register(_close_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,202 @@
+"""``track_performance`` and ``context``: what wraps the application's own code."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import suppress
+from contextvars import Token
+from time import perf_counter_ns, time
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from windsock.ambient import AMBIENT, Ambient, merged
+from windsock.fields import MAX_NAME, Cleaner
+from windsock.process import collector
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_ambient = AMBIENT.get
+
+
+class track_performance:  # noqa: N801  It is used like a function.
+    """Time a block or a function and record it as a ``performance`` event.
+
+    Use it in ``with`` or ``async with`` (one block at a time per object), or as a decorator
+    of a function, a coroutine function, or a generator of either kind, which is timed from
+    its first step to its end. ``metadata`` has the keys of ``context`` for this one event.
+
+    A block that raises is recorded with status ``error``, and the exception goes on
+    unchanged. That holds for ``CancelledError`` and ``KeyboardInterrupt`` too, since the
+    operation did not finish and a timeout arrives as the former. ``GeneratorExit`` and
+    ``SystemExit`` without a failing code are a normal end.
+    """
+
+    __slots__ = ("_bare", "_metadata", "_operation", "_start")
+
+    def __init__(self, operation: str, metadata: Mapping[str, object] | None = None) -> None:
+        if type(operation) is not str or len(operation) > MAX_NAME:
+            operation = self._unusual(operation)
+        self._operation = operation
+        self._metadata = metadata
+
+    def __enter__(self) -> Self:
+        self._start = perf_counter_ns()
+        return self
+
+    # Kept short: this is the path that must cost less than a microsecond.
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        elapsed = perf_counter_ns() - self._start
+        ambient = _ambient()
+        if kind is None and self._metadata is None and (ambient is None or not ambient.extra_slots):
+            buffer = collector.buffer
+            if len(buffer.events) < buffer.fast_limit:
+                buffer.events.append((time(), self._operation, ambient, elapsed))
+                return
+        self._record(elapsed, error, trace)
+
+    async def __aenter__(self) -> Self:
+        self._start = perf_counter_ns()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def annotate(self, **metadata: object) -> None:
+        """Add metadata from inside the block, such as what only its result tells."""
+        before = self._metadata if isinstance(self._metadata, dict) else {}
+        self._metadata = {**before, **metadata}
+
+    def __call__(self, function: _F, *args: Any, **kwargs: Any) -> _F:
+        """Decorate ``function``."""
+        bare: Callable[..., Any] | None = getattr(self, "_bare", None)
+        if bare is not None:
+            result: _F = bare(function, *args, **kwargs)
+            return result
+        decorated: _F = _decorated(function, self._operation, self._metadata)
+        return decorated
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """Bind a method that was decorated without a name."""
+        bare: Any = getattr(self, "_bare", None)
+        return self if bare is None or instance is None else bare.__get__(instance, owner)
+
+    def _record(
+        self, elapsed: int, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        failed = error is not None and not _ends_normally(error)
+        collector.record_block(
+            self._operation, elapsed, self._metadata, (error, trace) if failed else None
+        )
+
+    def _unusual(self, operation: object) -> str:
+        if callable(operation):
+            # ``@track_performance`` without a name must still run the function.
+            name = getattr(operation, "__qualname__", "")
+            self._bare = _decorated(operation, Cleaner().text(name, MAX_NAME), None)
+            return Cleaner().text(name, MAX_NAME)
+        return Cleaner().text(operation, MAX_NAME)
+
+
+class context:  # noqa: N801  It is used like a function.
+    """Give all that is recorded inside the block, and in tasks started there, its metadata.
+
+    Keys are ``user_id``, ``session_id``, ``gap_priority``, ``environment``, ``flags`` and
+    ``attributes``; any other becomes an attribute. An inner block adds to the outer one.
+    A new thread starts without: hand it ``contextvars.copy_context().run``.
+    """
+
+    __slots__ = ("_fields", "_tokens")
+
+    def __init__(self, **fields: object) -> None:
+        self._fields = fields
+        self._tokens: list[Token[Ambient | None]] = []
+
+    def __enter__(self) -> Self:
+        ambient = _ambient()
+        clean = Cleaner()
+        try:
+            ambient = merged(ambient, self._fields, clean)
+            if clean.truncated:
+                collector.pipeline.counters.add("truncated", clean.truncated)
+        # The promise of the SDK: metadata of any kind never raises.
+        except Exception:  # noqa: BLE001
+            collector.pipeline.counters.add("truncated")
+        self._tokens.append(AMBIENT.set(ambient))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A generator may be closed in another context than it was started in; that one
+        # is over, and so is what was set in it.
+        with suppress(ValueError):
+            AMBIENT.reset(self._tokens.pop())
+
+
+def _ends_normally(error: BaseException) -> bool:
+    if isinstance(error, SystemExit):
+        return error.code in {None, 0}
+    return isinstance(error, GeneratorExit)
+
+
+def _decorated(function: Any, operation: str, metadata: Mapping[str, object] | None) -> Any:
+    if isinstance(function, staticmethod | classmethod):
+        return type(function)(_decorated(function.__func__, operation, metadata))
+    if inspect.isasyncgenfunction(function):
+        return _async_generator(function, operation, metadata)
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def coroutine(*args: Any, **kwargs: Any) -> Any:
+            with track_performance(operation, metadata):
+                return await function(*args, **kwargs)
+
+        return coroutine
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            with track_performance(operation, metadata):
+                return (yield from function(*args, **kwargs))
+
+        return generator
+
+    @functools.wraps(function)
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        with track_performance(operation, metadata):
+            return function(*args, **kwargs)
+
+    return plain
+
+
+def _async_generator(function: Any, operation: str, metadata: Mapping[str, object] | None) -> Any:
+    # ``yield from`` has no asynchronous form, so values and exceptions are passed on by hand.
+    @functools.wraps(function)
+    async def generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        with track_performance(operation, metadata):
+            inner = function(*args, **kwargs)
+            step = inner.__anext__()
+            try:
+                while True:
+                    item = await step
+                    try:
+                        step = inner.asend((yield item))
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # noqa: BLE001  It goes on inside.
+                        step = inner.athrow(error)
+            except StopAsyncIteration:
+                return
+            finally:
+                await inner.aclose()
+
+    return generator
