@@ -36,11 +36,15 @@ def complaints(path: Path, file_limit: int) -> Iterator[str]:
 
 
 def main() -> int:
-    sources = sorted(path for glob in SOURCES for top in ROOT.glob(glob) for path in top.rglob("*.py"))
+    sources = sorted(
+        path for glob in SOURCES for top in ROOT.glob(glob) for path in top.rglob("*.py")
+    )
     tests = sorted((ROOT / "tests").rglob("*.py"))
     found = [line for path in sources for line in complaints(path, FILE_LIMIT)]
     found += [line for path in tests for line in complaints(path, TEST_FILE_LIMIT)]
-    kit = sum(len(path.read_text().splitlines()) for path in sources if "windsock_kit" in path.parts)
+    kit = sum(
+        len(path.read_text().splitlines()) for path in sources if "windsock_kit" in path.parts
+    )
     if kit > KIT_LIMIT:
         found.append(f"windsock_kit: {kit} lines, at most {KIT_LIMIT}")
     for line in found:

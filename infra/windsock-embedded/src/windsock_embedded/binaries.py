@@ -128,6 +128,6 @@ def _version(executable: Path) -> tuple[int, ...]:
         )
     except (OSError, subprocess.TimeoutExpired):
         return (0,)
-    # "postgres (PostgreSQL) 15.18 …", "Redis server v=6.2.14 …", "nginx version: nginx/1.31.3"
+    # They answer with "(PostgreSQL) 15.18", "Redis server v=6.2.14", "nginx version: nginx/1.31.3".
     match = re.search(r"(?:\) |v=|nginx/)(\d+(?:\.\d+)*)", done.stdout + done.stderr)
     return tuple(map(int, match[1].split("."))) if match else (0,)

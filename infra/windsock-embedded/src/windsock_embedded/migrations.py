@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,30 +24,35 @@ async def migrate(
     ``schema`` must exist. A statement that waits five seconds for a table lock
     fails rather than stop the traffic behind it.
     """
-    if not any(folder.glob("*.sql")):
+    if not await asyncio.to_thread(lambda: any(folder.glob("*.sql"))):
         return []
-    dbmate = binaries.find_dbmate(environment.get("PATH", ""))
-    options = "options=-c%20lock_timeout%3D5s"
-    address = f"{url}{'&' if '?' in url else '?'}{options}"
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-        done = subprocess.run(
-            [
-                str(dbmate),
-                *("--url", address, "--migrations-dir", str(folder)),
-                *("--migrations-table", f"{schema}.schema_migrations"),
-                *("--no-dump-schema", "--wait", "up"),
-            ],
-            env={"PATH": environment.get("PATH", "")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        output = await asyncio.to_thread(_run_dbmate, url, schema, folder, environment)
     finally:
         await connection.close()
+    applied = [line for line in output.splitlines() if line.startswith("Applied: ")]
+    return [line.removeprefix("Applied: ").partition(" in ")[0] for line in applied]
+
+
+def _run_dbmate(url: str, schema: str, folder: Path, environment: Mapping[str, str]) -> str:
+    path = environment.get("PATH", "")
+    options = "options=-c%20lock_timeout%3D5s"
+    done = subprocess.run(
+        [
+            str(binaries.find_dbmate(path)),
+            *("--url", f"{url}{'&' if '?' in url else '?'}{options}"),
+            *("--migrations-dir", str(folder)),
+            *("--migrations-table", f"{schema}.schema_migrations"),
+            *("--no-dump-schema", "--wait", "up"),
+        ],
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines()
         raise EmbeddedError(f"migration of {schema} failed: {lines[-1] if lines else 'no output'}")
-    applied = [line for line in done.stdout.splitlines() if line.startswith("Applied: ")]
-    return [line.removeprefix("Applied: ").partition(" in ")[0] for line in applied]
+    return done.stdout

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -106,7 +106,15 @@ def prepare(data_dir: Path, *, port: int, environment: Mapping[str, str]) -> Pos
     return server
 
 
+def running(data_dir: Path, *, port: int) -> PostgresServer:
+    """Describe the server that runs from ``data_dir``, for a client of it."""
+    password = _password(data_dir / "postgres.password", fresh=False)
+    nowhere = Path()
+    return PostgresServer(nowhere, nowhere, None, port, password, 0)
+
+
 def _password(path: Path, *, fresh: bool) -> str:
+    """Read the superuser's password; make one for a new data directory."""
     if path.exists():
         return path.read_text().strip()
     if not fresh:
@@ -180,8 +188,10 @@ def _drop_stale_lock(data: Path) -> None:
         lock.unlink(missing_ok=True)
 
 
-async def wait_ready(server: PostgresServer, seconds: float = 60.0) -> None:
-    """Wait until the server answers a query."""
+async def wait_ready(
+    server: PostgresServer, seconds: float = 60.0, *, check: Callable[[], None] = lambda: None
+) -> None:
+    """Wait until the server answers; ``check`` is called between tries and may raise."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         try:
@@ -193,6 +203,7 @@ async def wait_ready(server: PostgresServer, seconds: float = 60.0) -> None:
         except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
             if asyncio.get_running_loop().time() > deadline:
                 raise EmbeddedError(f"PostgreSQL is not ready after {seconds:.0f} s") from error
+            check()
             await asyncio.sleep(0.05)
         else:
             await connection.close()

@@ -74,20 +74,22 @@ class ProcessRecord:
 
 def identity(pid: int) -> str | None:
     """Name the process behind ``pid`` for all time; ``None`` when it is gone or a zombie."""
-    if sys.platform == "linux":
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-            fields = stat.rpartition(")")[2].split()
-        except OSError:
-            return None
-        # Fields 3 and 22 of proc_pid_stat(5), counted behind the command's name.
-        state, started = fields[0], fields[19]
-        return None if state in "ZX" else f"{_BOOT_ID.read_text().strip()}:{started}"
+    if not _BOOT_ID.exists():
+        return _identity_elsewhere(pid)
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    # Fields 3 and 22 of proc_pid_stat(5), counted behind the command's name.
+    state, started = fields[0], fields[19]
+    return None if state in "ZX" else f"{_BOOT_ID.read_text().strip()}:{started}"
+
+
+def _identity_elsewhere(pid: int) -> str | None:
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return str(process.create_time())
+        gone = process.status() == psutil.STATUS_ZOMBIE
+        return None if gone else str(process.create_time())
     except psutil.NoSuchProcess:
         return None
 

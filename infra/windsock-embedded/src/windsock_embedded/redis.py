@@ -2,7 +2,7 @@
 
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from windsock_embedded import binaries
@@ -38,9 +38,16 @@ def url(port: int) -> str:
     return f"redis://127.0.0.1:{port}/0"
 
 
-def wait_ready(port: int, seconds: float = 15.0) -> None:
-    """Wait for a PONG."""
-    if not wait_until(lambda: _pings(port), seconds):
+def wait_ready(
+    port: int, seconds: float = 15.0, *, check: Callable[[], None] = lambda: None
+) -> None:
+    """Wait for a PONG; ``check`` is called between tries and may raise."""
+
+    def ready() -> bool:
+        check()
+        return _pings(port)
+
+    if not wait_until(ready, seconds):
         raise EmbeddedError(f"Redis is not ready after {seconds:.0f} s")
 
 

@@ -1,0 +1,5 @@
+import sys
+
+from windsock_embedded.cli import main
+
+sys.exit(main())

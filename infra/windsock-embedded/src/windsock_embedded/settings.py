@@ -1,0 +1,33 @@
+"""What the user may choose: each a variable of the environment and a flag."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+DEFAULT_PORTS = {"gateway": 8000, "metrics": 8001, "postgres": 15432, "redis": 16379}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the data lies, which ports are used, and the environment that services inherit."""
+
+    data_dir: Path = Path(".windsock")
+    ports: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_PORTS))
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        return cls(
+            data_dir=Path(env.get("WINDSOCK_DATA_DIR", ".windsock")),
+            ports={
+                name: int(env.get(port_variable(name), default))
+                for name, default in DEFAULT_PORTS.items()
+            },
+            environment=dict(env),
+        )
+
+
+def port_variable(name: str) -> str:
+    return f"WINDSOCK_{name.upper()}_PORT"
