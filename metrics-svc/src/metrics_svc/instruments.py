@@ -2,6 +2,14 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from metrics_svc.domain.event import Cache, Exposure, LlmCall, Performance, Probe, Quality
+
+# Client-made names must not become label values.
+_FIELDS = frozenset(
+    name
+    for event in (Performance, LlmCall, Quality, Cache, Exposure, Probe)
+    for name in (*event.__struct_fields__, "type")
+)
 _SIZES = (1, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000)
 
 
@@ -35,6 +43,11 @@ class Instruments:
         self._flush_events = Histogram(
             "metrics_flush_events", "Events of one group commit.", buckets=_SIZES, registry=registry
         )
+
+    def reject(self, path: str) -> None:
+        """Count a refused event under the field that was wrong; what is not a field counts as other."""
+        name = path.partition(".")[0].partition("[")[0]
+        self.rejected.labels(name if name in _FIELDS else "other").inc()
 
     def flushed(self, seconds: float, events: int) -> None:
         """Note a group commit."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 
 from metrics_svc.domain.event import DEFAULT_ENVIRONMENT, MAX_ATTRIBUTES, MAX_FLAGS, MAX_NAME
@@ -26,25 +27,22 @@ _CONTEXT_NAMES = frozenset(
 _RESOURCE_NAMES = ("service.name", "service.version")
 
 
-def read(attributes: Iterable[KeyValue]) -> dict[str, Scalar]:
+def read(attributes: RepeatedCompositeFieldContainer[KeyValue]) -> dict[str, Scalar]:
     """Return the scalar attributes by name; lists of scalars become text, empty and nested values are left out."""
     values: dict[str, Scalar] = {}
-    for pair in attributes:
+    for pair in attributes[:MAX_READ]:
         name = pair.key
         if len(name) > MAX_NAME:
             continue
         value = pair.value
-        scalar = value.string_value or _scalar(value)
+        # Nearly all are text or a number other than zero, and each access costs.
+        scalar = value.string_value or value.int_value or _scalar(value)
         if scalar is not None:
             values[name] = scalar
-            if len(values) >= MAX_READ:
-                break
     return values
 
 
 def _scalar(value: AnyValue) -> Scalar | None:
-    if value.int_value:
-        return value.int_value
     match value.WhichOneof("value"):
         case "int_value":
             return 0
@@ -70,6 +68,8 @@ def _joined(array: ArrayValue) -> str | None:
 
 def clean(text: str, limit: int) -> str:
     """Return ``text`` without the NUL characters, which PostgreSQL refuses, and cut to ``limit`` characters."""
+    if len(text) <= limit and "\0" not in text:
+        return text
     return text[: 2 * limit].replace("\0", "")[:limit]
 
 

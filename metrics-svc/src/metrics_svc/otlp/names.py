@@ -173,14 +173,78 @@ _KNOWN = frozenset(
     }
 )
 _CONTENT_WORDS = frozenset(
-    "answer args argument arguments authorization body chunk completion completions content cookie description document "
-    "documents embedding events explanation headers input inputs instruction instructions message messages metadata output "
-    "outputs parameters password payload prompt prompts query question reasoning response responses result results schema secret "
-    "sequences statement text thinking tools url vector".split()
+    [
+        "answer",
+        "args",
+        "argument",
+        "arguments",
+        "authorization",
+        "body",
+        "chunk",
+        "completion",
+        "completions",
+        "content",
+        "cookie",
+        "description",
+        "document",
+        "documents",
+        "embedding",
+        "events",
+        "explanation",
+        "headers",
+        "input",
+        "inputs",
+        "instruction",
+        "instructions",
+        "message",
+        "messages",
+        "metadata",
+        "output",
+        "outputs",
+        "parameters",
+        "password",
+        "payload",
+        "prompt",
+        "prompts",
+        "query",
+        "question",
+        "reasoning",
+        "response",
+        "responses",
+        "result",
+        "results",
+        "schema",
+        "secret",
+        "sequences",
+        "statement",
+        "text",
+        "thinking",
+        "tools",
+        "url",
+        "vector",
+    ]
 )
 # The last word of names that describe content without repeating it: prompt.id, message.role, output.type.
 _HARMLESS_ENDINGS = frozenset(
-    "count format hash id index kind language length level model name role size status tier type version".split()
+    [
+        "count",
+        "format",
+        "hash",
+        "id",
+        "index",
+        "kind",
+        "language",
+        "length",
+        "level",
+        "model",
+        "name",
+        "role",
+        "size",
+        "status",
+        "tier",
+        "type",
+        "version",
+    ]
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _GENAI_PREFIXES = ("gen_ai.", "llm.", "openai.", "aws.bedrock.", "azure.ai.")

@@ -162,7 +162,7 @@ def _events(span: Span, source: _Source, doubts: Counter[str]) -> tuple[StoredEv
         stored.add_flag(first(flag, names.FLAG_KEY), first(flag, names.FLAG_VARIANT))
 
     origin = source.origin.refined(values)
-    common = {
+    common: dict[str, Any] = {
         "timestamp": moment(span.end_time_unix_nano),
         "operation": name_of(values.get(names.OPERATION)) or clean(span.name, MAX_NAME) or UNNAMED,
         "environment": origin.environment,
@@ -171,11 +171,17 @@ def _events(span: Span, source: _Source, doubts: Counter[str]) -> tuple[StoredEv
         "session_id": origin.session_id,
         "flags": stored.flags or None,
     }
-    run = {"duration_ms": (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6}
+    run: dict[str, Any] = {
+        "duration_ms": (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6
+    }
     error = _error(span, values, notes.exception)
     events: list[StoredEvent] = [
         Performance(
-            **common, **run, **error, attributes=stored.plain, error_context=_context(error, notes)
+            **common,
+            **run,
+            **error,
+            attributes=stored.plain,  # type: ignore[arg-type]  # a value of ours may not be null, theirs may
+            error_context=_context(error, notes),
         )
     ]
     if stored.genai is not None:

@@ -46,13 +46,14 @@ def usage_of(values: Values, *, provider: str | None, scope: str, stated: object
     for the two providers that report them so. Last, where the parts exceed the whole, the numbers themselves prove
     for those two that they are none; for all others the input is raised to its parts and the violation noted.
     """
-    given, _, bad_input = _count(values, names.INPUT_TOKENS)
-    output, _, bad_output = _count(values, names.OUTPUT_TOKENS)
-    cached, read_name, bad_cached = _count(values, names.CACHE_READ_TOKENS)
-    written, write_name, bad_written = _count(values, names.CACHE_WRITE_TOKENS)
-    reasoning, _, bad_reasoning = _count(values, names.REASONING_TOKENS)
-    violated = bad_input or bad_output or bad_cached or bad_written or bad_reasoning
-
+    counts = [0] * 5
+    ranks = [len(_COUNTERS)] * 5
+    sources = [""] * 5
+    violated = False
+    for name in _COUNTERS.keys() & values.keys():
+        slot, rank = _COUNTERS[name]
+        if rank < ranks[slot]:
+            ...
     cache = cached + written
     convention = UNSPLIT
     if read_name or write_name:

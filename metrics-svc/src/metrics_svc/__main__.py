@@ -1,0 +1,26 @@
+"""Run the service: ``python -m metrics_svc``."""
+
+from __future__ import annotations
+
+import sys
+
+from windsock_kit import logs, serve
+from windsock_kit.loopback import require_loopback
+
+from metrics_svc.app import create_app
+from metrics_svc.settings import Settings, SettingsError
+
+
+def main() -> None:
+    """Read the settings and serve until told to stop."""
+    try:
+        settings = Settings.from_env()
+    except SettingsError as error:
+        sys.exit(f"metrics-svc: {error}")
+    require_loopback(settings.host)
+    logs.configure("metrics-svc", format=settings.log_format, level=settings.log_level)
+    serve.run(create_app(settings), host=settings.host, port=settings.port)
+
+
+if __name__ == "__main__":
+    main()

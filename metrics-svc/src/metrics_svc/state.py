@@ -1,0 +1,24 @@
+"""What the composition root hands to the routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypedDict
+
+from metrics_svc.engine import Engine
+from metrics_svc.ingest import Ingest
+from metrics_svc.instruments import Instruments
+from metrics_svc.wire.batch import Limits
+
+
+class State(TypedDict):
+    """Everything a handler may use, made once for each process."""
+
+    clock: Callable[[], datetime]
+    ingest: Ingest
+    engine: Engine
+    instruments: Instruments
+    limits: Limits
+    max_body_bytes: int
+    max_decompressed_bytes: int
