@@ -23,7 +23,7 @@ _SECRET_KEYS = (
 )
 _SECRET_TEXT = re.compile(
     r"(?P<url>\b[a-z][a-z0-9+.-]{0,20}://[^:/?#\s@]{0,200}:)[^@/\s]+(?=@)"
-    r"|(?P<scheme>\b(?:bearer|basic)\s{1,8})[\w.~+/=-]+"
+    r"|(?P<scheme>\b(?:bearer|basic)[ ]{1,8})[\w.~+/=-]+"
     r"|(?P<query>\b(?:password|api_key|apikey|token|secret)=)[^&\s'\"]+",
     re.IGNORECASE,
 )
@@ -40,7 +40,9 @@ def _hide(match: re.Match[str]) -> str:
 
 def _scrubbed(value: object) -> object:
     if isinstance(value, str):
-        return _SECRET_TEXT.sub(_hide, value) if len(value) > len(_HIDDEN) else value
+        # Most texts are words and paths, and looking for these is ten times cheaper.
+        suspicious = "://" in value or "=" in value or " " in value
+        return _SECRET_TEXT.sub(_hide, value) if suspicious else value
     if isinstance(value, Mapping):
         return {
             key: _HIDDEN if isinstance(key, str) and _is_secret(key) else _scrubbed(item)
@@ -64,8 +66,11 @@ def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _serialize(event: EventDict, default: Any = str, **_: object) -> str:
-    return orjson.dumps(event, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
+def _serialize(event: EventDict, **_: Any) -> str:
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # An integer over 64 bits or a lone surrogate: a log line must not fail.
+        return orjson.dumps({str(key): repr(value) for key, value in event.items()}).decode()
 
 
 class _Output:
@@ -104,22 +109,27 @@ def configure(
         event["service"] = service
         return event
 
+    # Scrubbing comes before our own additions, which are safe, and after the traceback's text.
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        structlog.processors.format_exc_info,
+        scrub,
         _add_request_id,
         add_service,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    render: list[Processor] = (
-        [structlog.processors.format_exc_info, scrub, structlog.processors.JSONRenderer(_serialize)]
+    render: Processor = (
+        structlog.processors.JSONRenderer(_serialize)
         if format == "json"
-        else [scrub, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     output = _Output()
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*shared, *render],
+        processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *_: output,
         cache_logger_on_first_use=False,
@@ -128,7 +138,7 @@ def configure(
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
     root = logging.getLogger()

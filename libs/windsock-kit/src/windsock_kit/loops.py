@@ -121,10 +121,13 @@ async def running(loops: Sequence[PeriodicLoop], *, grace: float = 10.0) -> Asyn
     Not a TaskGroup: after start-up the server ignores a failed lifespan, so a crashed group would
     leave HTTP answering with every loop dead. At the end a tick has ``grace`` seconds to finish.
     """
+    stopping = False
 
     def die(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            log.critical("loop_died", loop=task.get_name(), exc_info=task.exception())
+        # A loop that ends in a cancellation of its tick's own making is as dead as any other.
+        if not stopping:
+            error = None if task.cancelled() else task.exception()
+            log.critical("loop_died", loop=task.get_name(), exc_info=error)
             signal.raise_signal(signal.SIGTERM)
 
     tasks = [asyncio.create_task(loop.run(), name=loop.name) for loop in loops]
@@ -133,6 +136,7 @@ async def running(loops: Sequence[PeriodicLoop], *, grace: float = 10.0) -> Asyn
     try:
         yield
     finally:
+        stopping = True
         for loop in loops:
             loop.stop()
         if tasks:
