@@ -46,24 +46,21 @@ def usage_of(values: Values, *, provider: str | None, scope: str, stated: object
     for the two providers that report them so. Last, where the parts exceed the whole, the numbers themselves prove
     for those two that they are none; for all others the input is raised to its parts and the violation noted.
     """
-    counts = [0] * 5
-    ranks = [len(_COUNTERS)] * 5
-    sources = [""] * 5
-    violated = False
-    for name in _COUNTERS.keys() & values.keys():
-        slot, rank = _COUNTERS[name]
-        if rank < ranks[slot]:
-            ...
+    given, _, bad_input = _count(values, names.INPUT_TOKENS)
+    output, _, bad_output = _count(values, names.OUTPUT_TOKENS)
+    cached, read_name, bad_cached = _count(values, names.CACHE_READ_TOKENS)
+    written, write_name, bad_written = _count(values, names.CACHE_WRITE_TOKENS)
+    reasoning, _, bad_reasoning = _count(values, names.REASONING_TOKENS)
+    impossible = bad_input or bad_output or bad_cached or bad_written or bad_reasoning
+
     cache = cached + written
     convention = UNSPLIT
     if read_name or write_name:
         raw = read_name in names.RAW_CACHE_NAMES or write_name in names.RAW_CACHE_NAMES
-        excluding = provider in _EXCLUDING_PROVIDERS
-        convention = TOTAL
-        if stated in (TOTAL, EXCLUSIVE):
-            convention = str(stated)
-        elif excluding and (cache > given or (raw and not scope.startswith(_ADDING_SCOPES))):
-            convention = EXCLUSIVE
+        copied = raw and not scope.startswith(_ADDING_SCOPES)
+        convention = _convention(
+            stated, excludes=provider in _EXCLUDING_PROVIDERS and (copied or cache > given)
+        )
     total = given + cache if convention == EXCLUSIVE else given
     return Usage(
         input_tokens=max(total, cache),
@@ -72,8 +69,14 @@ def usage_of(values: Values, *, provider: str | None, scope: str, stated: object
         cache_write_tokens=written,
         reasoning_tokens=reasoning,
         convention=convention,
-        violated=violated or cache > total or reasoning > output,
+        violated=impossible or cache > total or reasoning > output,
     )
+
+
+def _convention(stated: object, *, excludes: bool) -> str:
+    if stated in (TOTAL, EXCLUSIVE):
+        return str(stated)
+    return EXCLUSIVE if excludes else TOTAL
 
 
 def _count(values: Values, candidates: Sequence[str]) -> tuple[int, str | None, bool]:
