@@ -51,6 +51,13 @@ class Folder:
         (self._run / "state.json").unlink(missing_ok=True)
         return True
 
+    def unlock(self) -> None:
+        """Leave the folder to the next launcher."""
+        if self._lock is not None:
+            (self._run / "state.json").unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
+
     def locked(self) -> bool:
         """Tell whether a launcher is at work."""
         if not (self._run / "lock").exists():

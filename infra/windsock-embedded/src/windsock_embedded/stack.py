@@ -53,6 +53,7 @@ class Stack:
             # A second Ctrl-C does not cut a clean stop short; every wait in it is bounded.
             _on_stop_signals(signal.SIG_IGN)
             supervisor.stop()
+            self.folder.unlock()
 
     def _bring_up(self, supervisor: Supervisor) -> None:
         if left := self.folder.sweep():

