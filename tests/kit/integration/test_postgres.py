@@ -92,10 +92,9 @@ async def test_mistake_in_a_statement_is_not_hidden(pool: Pool) -> None:
         await pool.execute("SELECT * FROM no_such_table")
 
 
-async def test_mistake_in_using_a_connection_is_not_hidden(pool: Pool) -> None:
-    async with pool.acquire() as connection:
-        with pytest.raises(asyncpg.InterfaceError), unavailable():
-            await asyncio.gather(connection.execute("SELECT 1"), connection.execute("SELECT 2"))
+async def test_mistake_in_calling_is_not_hidden(pool: Pool) -> None:
+    with pytest.raises(asyncpg.InterfaceError, match="expects 1 argument"), unavailable():
+        await pool.fetchval("SELECT $1::int")
 
 
 async def test_pool_opens_without_a_database_and_finds_it_later(

@@ -82,14 +82,10 @@ class _Output:
     def write(self, text: str) -> None:
         with suppress(OSError, ValueError):
             self._stream.write(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
             self._stream.flush()
 
     def msg(self, line: str) -> None:
         self.write(line + "\n")
-        self.flush()
 
     debug = info = warning = error = critical = msg
 
