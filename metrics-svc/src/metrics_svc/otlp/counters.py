@@ -61,8 +61,8 @@ def _measured(point: Point, added: Reading | None) -> Measurement | None:
 def _since(now: Reading, earlier: Reading) -> Reading | None:
     """Return what was added after ``earlier``, or ``None`` where the series was reset in between."""
     if now.count is None or earlier.count is None:
-        total, before = now.total or 0, earlier.total or 0
-        return Reading(total - before) if total >= before else None
+        risen = (now.total or 0) - (earlier.total or 0)
+        return Reading(risen) if risen >= 0 else None
     if now.count < earlier.count:
         return None
     buckets = None
@@ -70,7 +70,7 @@ def _since(now: Reading, earlier: Reading) -> Reading | None:
         buckets = now.buckets.since(earlier.buckets)
     if buckets is None and (now.buckets is not None or earlier.buckets is not None):
         return None
-    total = None
+    total: int | float | None = None
     if now.total is not None and earlier.total is not None:
         total = now.total - earlier.total
     return Reading(total, now.count - earlier.count, buckets=buckets)
