@@ -37,6 +37,9 @@ def test_under_a_closed_folder_postgresql_alone_runs_as_another_user(closed_fold
         place = Path((closed_folder / "data" / "postgres.place").read_text().strip())
         assert f"its data is in {place}" in up.stdout
         assert place.stat().st_mode & 0o777 == 0o700
+        closed_folder.chmod(0o711)
+        stack.run("down")
+        assert f"its data is in {place}" in stack.up().stdout
         assert (closed_folder / "data" / "postgres.password").stat().st_mode & 0o777 == 0o600
     finally:
         stack.run("down")

@@ -12,6 +12,8 @@ from pathlib import Path
 from windsock_embedded.errors import EmbeddedError
 from windsock_embedded.processes import Account
 
+# In the data directory: where PostgreSQL's files are, if they are elsewhere.
+PLACE_RECORD = "postgres.place"
 _UNPRIVILEGED = ("postgres", "nobody", "daemon")
 _READABLE_PARENTS = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108  a 0700 folder of our own
 
@@ -59,8 +61,16 @@ def readable_place(data_dir: Path, account: Account | None) -> Path:
     gets a folder elsewhere, named by a hash of its path so that it is found again.
     """
     inside = data_dir / "postgres"
+    recorded = data_dir / PLACE_RECORD
+    if recorded.exists():
+        return _recorded(Path(recorded.read_text().strip()), recorded, account)
     if may_reach(account, data_dir):
         return _make(inside, account)
+    if inside.exists():
+        raise EmbeddedError(
+            f"the user that PostgreSQL runs as may not enter {data_dir} any more:"
+            " let other users pass through the folders above it, or start Windsock as their owner"
+        )
     digest = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:12]
     name = f"windsock-{digest}"
     for parent in _READABLE_PARENTS:
@@ -74,6 +84,16 @@ def readable_place(data_dir: Path, account: Account | None) -> Path:
         f"the user that PostgreSQL runs as can read neither {data_dir} nor {tried}:"
         " choose a data directory that other users may enter (--data-dir)"
     )
+
+
+def _recorded(place: Path, record: Path, account: Account | None) -> Path:
+    """Return the folder of an earlier start, which holds the data wherever we would put it now."""
+    if not place.is_dir() or not may_reach(account, place.parent):
+        raise EmbeddedError(
+            f"{record} says that the database is in {place}, which cannot be entered:"
+            " bring it back, or remove that file to start with an empty database"
+        )
+    return _make(place, account)
 
 
 def _make(place: Path, account: Account | None) -> Path:

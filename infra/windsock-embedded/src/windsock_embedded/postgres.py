@@ -99,7 +99,7 @@ def prepare(data_dir: Path, *, port: int, environment: Mapping[str, str]) -> Pos
         major=found.major,
     )
     if place.parent != data_dir:
-        (data_dir / "postgres.place").write_text(f"{place}\n")
+        (data_dir / accounts.PLACE_RECORD).write_text(f"{place}\n")
     if major is None:
         _initialise(server, place, environment)
     _drop_stale_lock(data)
