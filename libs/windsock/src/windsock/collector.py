@@ -124,18 +124,16 @@ class MetricsCollector:
         **context: object,
     ) -> None:
         """Record one failed run of ``operation``; not needed inside a tracked block."""
-        fields: dict[str, object] = {"duration_ms": duration_ms, "status": "error"}
-        if isinstance(error, BaseException):
-            fields |= error_fields(error, error.__traceback__)
-        else:
-            fields |= {"error_type": "error", "error_message": error}
-        given = {
+        fields: dict[str, object] = {
+            "duration_ms": duration_ms,
+            "status": "error",
             "error_type": error_type,
             "error_message": error_message,
             "error_context": error_context,
         }
-        fields |= {name: value for name, value in given.items() if value is not None}
-        self.record(_PERFORMANCE, operation, fields, metadata, context)
+        self.record(
+            _PERFORMANCE, operation, fields, metadata, context, error="" if error is None else error
+        )
 
     def record_llm_cost(
         self,
@@ -246,10 +244,15 @@ class MetricsCollector:
         fields: dict[str, object],
         metadata: object = None,
         context: Mapping[str, object] | None = None,
+        *,
+        error: object = None,
     ) -> None:
         """Check an event and put it into the buffer; what cannot be used is counted."""
         try:
             clean = Cleaner()
+            if error is not None:
+                given = {name: value for name, value in fields.items() if value is not None}
+                fields = {**_described(error), **given}
             ambient = metadata_of(metadata, context, clean)
             if kind == "exposure" and fields["targeting_key"] is None and ambient is not None:
                 fields["targeting_key"] = ambient.names.get("user_id")
@@ -306,6 +309,12 @@ def metadata_of(
     if metadata is not None:
         ambient = merged(ambient, metadata, clean)  # type: ignore[arg-type]  # It checks.
     return merged(ambient, context, clean) if context else ambient
+
+
+def _described(error: object) -> dict[str, object]:
+    if isinstance(error, BaseException):
+        return error_fields(error, error.__traceback__)
+    return {"error_type": "error", "error_message": error}
 
 
 def _failed(
