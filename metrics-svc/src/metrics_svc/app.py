@@ -28,6 +28,7 @@ from metrics_svc.engine import Engine
 from metrics_svc.ingest import Ingest
 from metrics_svc.instruments import Instruments
 from metrics_svc.routes import ingest as ingest_routes
+from metrics_svc.routes import reads as reads_routes
 from metrics_svc.settings import Settings
 from metrics_svc.state import State
 from metrics_svc.store.series import SeriesRegistry
@@ -35,6 +36,17 @@ from metrics_svc.wire.batch import Limits
 from metrics_svc.writer import Writer
 
 _FOLD_INTERVAL_SECONDS = 10.0
+
+
+def kept_seconds(settings: Settings) -> dict[int, int]:
+    """Return for how long rollup rows of each resolution are kept."""
+    days = {
+        10: settings.rollup_10s_retention_days,
+        60: settings.rollup_1m_retention_days,
+        600: settings.rollup_10m_retention_days,
+        3600: settings.rollup_1h_retention_days,
+    }
+    return {resolution: 86_400 * kept for resolution, kept in days.items()}
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -79,6 +91,7 @@ def create_app(settings: Settings) -> Starlette:
                     "engine": Engine(pool, series),
                     "instruments": instruments,
                     "limits": limits,
+                    "kept": kept_seconds(settings),
                     "max_body_bytes": settings.max_body_bytes,
                     "max_decompressed_bytes": settings.max_decompressed_bytes,
                 }
@@ -88,6 +101,7 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *ingest_routes.routes,
+            *reads_routes.routes,
             *documentation.routes("/api/metrics", contract, title="Windsock metrics"),
             Route("/livez", livez),
             Route("/metrics", metrics_endpoint(registry)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypedDict
 
@@ -20,5 +20,7 @@ class State(TypedDict):
     engine: Engine
     instruments: Instruments
     limits: Limits
+    # For how many seconds rollup rows of each resolution are kept.
+    kept: Mapping[int, int]
     max_body_bytes: int
     max_decompressed_bytes: int
