@@ -124,3 +124,22 @@ async def test_closing_does_not_wait_for_a_database_that_is_away() -> None:
             "postgresql://a:b@127.0.0.1:1/x", application_name="kit-test", min_size=2, max_size=2
         ):
             pass
+
+
+async def test_statement_that_outlives_the_grace_is_cut(database_url: str) -> None:
+    async def sleep(pool: Pool) -> None:
+        with unavailable():
+            await pool.execute("SELECT pg_sleep(60)")
+
+    async with (
+        asyncio.timeout(10),
+        open_pool(
+            database_url, application_name="kit-test", min_size=0, max_size=2, grace=0.05
+        ) as pool,
+    ):
+        sleeping = asyncio.create_task(sleep(pool))
+        # While this is answered on another connection, the statement starts.
+        await pool.fetchval("SELECT 1")
+
+    with pytest.raises(UnavailableError):
+        await sleeping

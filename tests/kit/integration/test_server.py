@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 import pytest_asyncio
 import structlog
 from starlette.applications import Starlette
@@ -121,3 +123,17 @@ async def test_client_that_leaves_midway_is_no_bug(url: str) -> None:
 
     assert [(line["event"], line["status"]) for line in logged] == [("request", 499)]
     assert reader.at_eof()
+
+
+async def test_application_that_does_not_start_is_told_to_the_test() -> None:
+    def refuse() -> None:
+        raise LookupError("no settings")
+
+    @asynccontextmanager
+    async def broken(_: Starlette) -> AsyncGenerator[None]:
+        refuse()
+        yield
+
+    with pytest.raises(RuntimeError, match="did not start"):
+        async with serving(Starlette(lifespan=broken)):
+            pass

@@ -1,4 +1,5 @@
 import gzip
+import random
 import sys
 import tracemalloc
 import zlib
@@ -72,6 +73,13 @@ async def test_compressed_body_is_decoded_from_chunks(encoding: str) -> None:
     assert await read(data[:7], data[7:], content_encoding=encoding) == b"events" * 100
 
 
+@every_encoding
+async def test_large_body_is_decoded_the_same(encoding: str) -> None:
+    data = random.Random(1).randbytes(300_000)
+
+    assert await read(COMPRESS[encoding](data), content_encoding=encoding) == data
+
+
 @pytest.mark.parametrize("spelling", ["GZIP", " gzip ", "x-gzip"])
 async def test_encoding_is_named_in_any_spelling(spelling: str) -> None:
     assert await read(gzip.compress(b"x"), content_encoding=spelling) == b"x"
@@ -98,6 +106,11 @@ async def test_body_over_the_limit_names_limit_and_value() -> None:
         await read(b"x" * 6, b"x" * 5, max_bytes=10)
 
     assert caught.value.extra == {"limit": "max_bytes", "max_bytes": 10}
+
+
+async def test_plain_body_may_not_be_larger_than_a_decoded_one() -> None:
+    with pytest.raises(TooLargeError, match="decoded body is over the limit of 5 bytes"):
+        await read(b"x" * 6, max_bytes=10, max_decompressed=5)
 
 
 async def test_announced_length_is_refused_before_reading() -> None:

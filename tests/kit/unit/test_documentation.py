@@ -41,8 +41,9 @@ async def test_page_needs_no_other_host_and_no_inline_script() -> None:
     assert "<title>Demo &amp; co</title>" in response.text
     assert "//" not in response.text
     assert re.findall(r"<script[^>]*>(.+?)</script>", response.text) == []
-    assert "script-src 'self';" in response.headers["content-security-policy"]
-    assert "default-src 'none'" in response.headers["content-security-policy"]
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
+    assert "unsafe" not in policy
 
 
 async def test_everything_that_the_page_names_is_there() -> None:

@@ -1,5 +1,6 @@
 """Request bodies, bounded before and after decompression."""
 
+import asyncio
 import sys
 import zlib
 from collections.abc import Callable
@@ -18,6 +19,7 @@ ENCODINGS = ("gzip", "zstd", "deflate", "identity")
 
 # RFC 9659: a decoder of Content-Encoding zstd need not support windows over 8 MiB.
 _ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
+_INLINE_BYTES = 64 * 1024
 _GZIP_BITS, _ZLIB_BITS, _RAW_BITS = 31, 15, -15
 
 
@@ -60,7 +62,8 @@ async def read_body(request: Request[Any], *, max_bytes: int, max_decompressed_b
 
     Raises ``UnsupportedEncodingError`` before reading, ``TooLargeError`` when the body is over
     ``max_bytes`` as sent or ``max_decompressed_bytes`` when decoded, and ``BadRequestError`` when
-    it is damaged or cut short. A small body is decoded inline: 100 kB of gzip take under 1 ms.
+    it is damaged or cut short. Only a small body is decoded inline: 64 KiB of gzip, which hold
+    some 450 kB of JSON, take about 0.7 ms.
     """
     encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
     if encoding != "identity" and encoding not in _DECOMPRESSORS:
@@ -74,7 +77,10 @@ async def read_body(request: Request[Any], *, max_bytes: int, max_decompressed_b
         if len(raw) > max_decompressed_bytes:
             raise _too_large("decoded body", max_decompressed_bytes, "max_decompressed_bytes")
         return raw
-    return decompress(raw, encoding, max_bytes=max_decompressed_bytes)
+    if len(raw) <= _INLINE_BYTES:
+        return decompress(raw, encoding, max_bytes=max_decompressed_bytes)
+    # Both libraries let go of the interpreter's lock, so other requests go on meanwhile.
+    return await asyncio.to_thread(decompress, raw, encoding, max_bytes=max_decompressed_bytes)
 
 
 async def _read_raw(request: Request[Any], max_bytes: int) -> bytes:

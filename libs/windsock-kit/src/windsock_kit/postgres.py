@@ -37,7 +37,6 @@ transient_errors: tuple[type[BaseException], ...] = (
 )
 
 _CONNECT_TIMEOUT = 5.0
-_CLOSE_TIMEOUT = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 
@@ -51,12 +50,13 @@ async def open_pool(
     command_timeout: float = 10.0,
     statement_timeout_ms: int = 10_000,
     init: Callable[[asyncpg.Connection[asyncpg.Record]], Coroutine[Any, Any, None]] | None = None,
+    grace: float = 10.0,
 ) -> AsyncGenerator[asyncpg.Pool[asyncpg.Record]]:
     """Open a pool that does not need the database to be up.
 
     Connections are made when they are first needed; ``min_size`` of them are tried for in the
-    background, again and again until they stand. At the end the pool waits a while for what is
-    running and then cuts it. ``init`` runs once per connection.
+    background, again and again until they stand. At the end the pool waits ``grace``
+    seconds for what is running and then cuts it. ``init`` runs once per connection.
     """
     # With min_size 0 this makes no connection yet, so it cannot fail.
     pool = await asyncpg.create_pool(
@@ -78,7 +78,7 @@ async def open_pool(
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
-        await _close(pool)
+        await _close(pool, grace)
 
 
 async def _warm(pool: asyncpg.Pool[asyncpg.Record], size: int) -> None:
@@ -98,12 +98,12 @@ async def _warm(pool: asyncpg.Pool[asyncpg.Record], size: int) -> None:
                 await pool.release(connection)
 
 
-async def _close(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+async def _close(pool: asyncpg.Pool[asyncpg.Record], grace: float) -> None:
     try:
-        async with asyncio.timeout(_CLOSE_TIMEOUT):
+        async with asyncio.timeout(grace):
             await pool.close()
     except TimeoutError:
-        log.warning("pool_terminated", after_seconds=_CLOSE_TIMEOUT)
+        log.warning("pool_terminated", grace_seconds=grace)
         pool.terminate()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -58,7 +58,11 @@ class _Server(uvicorn.Server):
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:
+            # The server is used to ending its process; here that would end the tests.
+            raise RuntimeError("the application did not start") from error
         self.listening.set()
 
 
@@ -66,19 +70,18 @@ class _Server(uvicorn.Server):
 async def serving(app: ASGIApp) -> AsyncGenerator[str]:
     """Serve ``app`` over real HTTP on a free port of 127.0.0.1, and yield its base address.
 
-    It runs in the caller's event loop; the lifespan's failure is raised here.
+    It runs in the caller's event loop. Raises ``RuntimeError`` when the lifespan fails to start.
     """
-    listener = serve.bind("127.0.0.1", 0)
-    server = _Server(serve.config(app, timeout_graceful_shutdown=1))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    listening = asyncio.create_task(server.listening.wait())
-    try:
-        await asyncio.wait({task, listening}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
+    with closing(serve.bind("127.0.0.1", 0)) as listener:
+        server = _Server(serve.config(app, timeout_graceful_shutdown=1))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        listening = asyncio.create_task(server.listening.wait())
+        try:
+            await asyncio.wait({task, listening}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                await task
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listening.cancel()
+            server.should_exit = True
             await task
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        listening.cancel()
-        server.should_exit = True
-        await task
-        listener.close()
