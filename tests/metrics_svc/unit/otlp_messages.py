@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+from google.protobuf import json_format
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
@@ -93,3 +97,22 @@ def metrics_request(
 def mapped_points(*metrics: Metric, resource: Mapping[str, object] | None = None) -> PointExport:
     request = metrics_request(metrics, resource=resource)
     return map_points(request, oldest=OLDEST, newest=NEWEST)
+
+
+def as_otlp_json(message: Message) -> bytes:
+    """Encode by protobuf's own JSON mapping, then change what OTLP changes: ids are hexadecimal."""
+    document = json_format.MessageToDict(message, use_integers_for_enums=True)
+    return orjson.dumps(_with_hex_ids(document))
+
+
+def _with_hex_ids(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_hex_ids(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: base64.b64decode(item).hex()
+        if key in {"traceId", "spanId", "parentSpanId"} and isinstance(item, str)
+        else _with_hex_ids(item)
+        for key, item in value.items()
+    }
