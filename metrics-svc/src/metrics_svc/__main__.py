@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from windsock_kit import logs, serve
-from windsock_kit.loopback import require_loopback
-
 from metrics_svc.app import create_app
 from metrics_svc.settings import Settings, SettingsError
+from windsock_kit import logs, serve
+from windsock_kit.loopback import require_loopback
 
 
 def main() -> None:

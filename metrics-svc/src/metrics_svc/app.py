@@ -11,15 +11,6 @@ from importlib.resources import files
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
-from windsock_kit import documentation
-from windsock_kit.clock import utc_now
-from windsock_kit.errors import exception_handlers
-from windsock_kit.exposition import make_registry, metrics_endpoint
-from windsock_kit.health import livez, readyz
-from windsock_kit.loopback import LoopbackGuard
-from windsock_kit.loops import PeriodicLoop, running
-from windsock_kit.middleware import standard
-from windsock_kit.postgres import open_pool
 
 from metrics_svc.catalogue import GenaiCatalogue
 from metrics_svc.domain.price import PriceBook
@@ -28,12 +19,22 @@ from metrics_svc.engine import Engine
 from metrics_svc.ingest import Ingest
 from metrics_svc.instruments import Instruments
 from metrics_svc.routes import ingest as ingest_routes
+from metrics_svc.routes import query as query_routes
 from metrics_svc.routes import reads as reads_routes
 from metrics_svc.settings import Settings
 from metrics_svc.state import State
 from metrics_svc.store.series import SeriesRegistry
 from metrics_svc.wire.batch import Limits
 from metrics_svc.writer import Writer
+from windsock_kit import documentation
+from windsock_kit.clock import utc_now
+from windsock_kit.errors import exception_handlers
+from windsock_kit.exposition import make_registry, metrics_endpoint
+from windsock_kit.health import livez
+from windsock_kit.loopback import LoopbackGuard
+from windsock_kit.loops import PeriodicLoop, running
+from windsock_kit.middleware import standard
+from windsock_kit.postgres import open_pool
 
 _FOLD_INTERVAL_SECONDS = 10.0
 
@@ -58,7 +59,6 @@ def create_app(settings: Settings) -> Starlette:
         timedelta(seconds=settings.max_event_age_seconds),
         timedelta(seconds=settings.max_event_ahead_seconds),
     )
-    checks: dict[str, object] = {}
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[State]:
@@ -102,6 +102,7 @@ def create_app(settings: Settings) -> Starlette:
         routes=[
             *ingest_routes.routes,
             *reads_routes.routes,
+            *query_routes.routes,
             *documentation.routes("/api/metrics", contract, title="Windsock metrics"),
             Route("/livez", livez),
             Route("/metrics", metrics_endpoint(registry)),

@@ -14,6 +14,11 @@ from metrics_svc.store import rollups
 from metrics_svc.store.series import SeriesRegistry
 
 _MAX_GROUPINGS = 256
+MAX_CELLS = 50_000
+
+
+class TooManyCellsError(Exception):
+    """A question would be answered with more values than anybody can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,12 @@ class Engine:
         found = await rollups.read(self._pool, plan(window), kinds, measured)
         await self._learn(found)
         whole = Window(window.start, window.end)
+        for ask in asks:
+            cells = len(self._grouping(ask).groups) * (len(window.steps()) if ask.stepped else 1)
+            if cells > MAX_CELLS:
+                raise TooManyCellsError(
+                    f"the answer would have {cells} values, at most {MAX_CELLS}"
+                )
         return [
             summarise(
                 ask.kind,

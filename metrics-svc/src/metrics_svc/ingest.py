@@ -13,8 +13,6 @@ from uuid import UUID
 import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
-from windsock_kit.errors import UnavailableError
-from windsock_kit.postgres import unavailable
 
 from metrics_svc.domain.block import Block, add
 from metrics_svc.domain.event import StoredEvent
@@ -23,6 +21,8 @@ from metrics_svc.instruments import Instruments
 from metrics_svc.store import admissions, events
 from metrics_svc.store.series import SeriesRegistry
 from metrics_svc.writer import Writer, WriterLostError
+from windsock_kit.errors import UnavailableError
+from windsock_kit.postgres import unavailable
 
 log = structlog.get_logger(__name__)
 

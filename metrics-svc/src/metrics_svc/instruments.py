@@ -21,7 +21,10 @@ class Instruments:
             "metrics_events_stored", "Events committed, by kind.", ["kind"], registry=registry
         )
         self.rejected = Counter(
-            "metrics_events_rejected", "Events refused for good, by field.", ["field"], registry=registry
+            "metrics_events_rejected",
+            "Events refused for good, by field.",
+            ["field"],
+            registry=registry,
         )
         self.refused = Counter(
             "metrics_events_refused", "Events refused for now, with 503.", registry=registry
@@ -33,7 +36,9 @@ class Instruments:
             "metrics_ingest_queued_events", "Events waiting for their commit.", registry=registry
         )
         self.pool_size = Gauge("metrics_pool_connections", "Open connections.", registry=registry)
-        self.pool_idle = Gauge("metrics_pool_idle", "Open connections not in use.", registry=registry)
+        self.pool_idle = Gauge(
+            "metrics_pool_idle", "Open connections not in use.", registry=registry
+        )
         self.series_limited = Gauge(
             "metrics_series_limited", "Series refused by the hourly limit.", registry=registry
         )

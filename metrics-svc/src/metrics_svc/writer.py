@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
-from windsock_kit.postgres import transient_errors
 
 from metrics_svc.domain.rollup import FOREVER, Late, Live, Totals, floor, split
 from metrics_svc.store import rollups
+from windsock_kit.postgres import transient_errors
 
 log = structlog.get_logger(__name__)
 

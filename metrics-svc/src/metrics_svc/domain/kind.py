@@ -12,13 +12,13 @@ class Kind:
     """One kind of event.
 
     ``counters`` are whole numbers that add up; the first is always the number of events.
-    ``value`` names what is measured as a distribution (count, sum, squares, least, greatest, histogram).
+    ``value`` names what is measured as a distribution (count, sum, squares, least, greatest, histogram), if anything.
     """
 
     name: str
     dimensions: tuple[str, ...]
     counters: tuple[str, ...]
-    value: str
+    value: str | None
 
     def counter(self, name: str) -> int:
         """Return the column of counter ``name``."""
@@ -63,11 +63,11 @@ CACHE = Kind(
     ("count", "hits", "misses_cold", "misses_expired", "misses_evicted", "saved_nanos"),
     "saved_ms",
 )
-EXPOSURE = Kind("exposure", (*_WHERE, *FLAG_DIMENSIONS), ("count",), "none")
-PROBE = Kind("probe", (*_WHERE, "target", "probe_kind", *FLAG_DIMENSIONS), ("count", "up"), "latency_ms")
-MEASUREMENT = Kind(
-    "measurement", (*_WHERE, "name", "unit", *FLAG_DIMENSIONS), ("count",), "value"
+EXPOSURE = Kind("exposure", (*_WHERE, *FLAG_DIMENSIONS), ("count",), None)
+PROBE = Kind(
+    "probe", (*_WHERE, "target", "probe_kind", *FLAG_DIMENSIONS), ("count", "up"), "latency_ms"
 )
+MEASUREMENT = Kind("measurement", (*_WHERE, "name", "unit", *FLAG_DIMENSIONS), ("count",), "value")
 
 KINDS: dict[str, Kind] = {
     kind.name: kind

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from metrics_svc.domain.block import Block, Keys, add, encode
 
 RESOLUTIONS = (10, 60, 600, 3600)
 FINEST = RESOLUTIONS[0]
-COARSER = dict(zip(RESOLUTIONS, RESOLUTIONS[1:], strict=False))
+COARSER = dict(pairwise(RESOLUTIONS))
 FOREVER = 2**63 - 1
 
 _SERIES_BITS = 32
@@ -160,4 +161,4 @@ def _touched(whole: Block, delta: Block, resolution: int) -> Block:
 
 def _weight(block: Block) -> int:
     """Return about how many bytes a block takes in memory."""
-    return len(block) * (8 * block.counters.shape[1] + 48) + len(block.bin_row) * 18
+    return len(block) * (8 * int(block.counters.shape[1]) + 48) + len(block.bin_row) * 18

@@ -181,9 +181,7 @@ def _sums(
     return found, measured, low, high
 
 
-def _histograms(
-    cell: Keys, code: npt.NDArray[np.int16], count: Ints, cells: int
-) -> Histograms:
+def _histograms(cell: Keys, code: npt.NDArray[np.int16], count: Ints, cells: int) -> Histograms:
     if not len(cell):
         return Histograms(cell, code, count)
     first = int(code.min())
@@ -201,5 +199,3 @@ def _histograms(
         kept = ordered[starts]
         summed = np.add.reduceat(count[order], starts)
     return Histograms(kept // width, (kept % width + first).astype(np.int16), summed)
-
-

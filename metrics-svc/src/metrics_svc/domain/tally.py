@@ -258,7 +258,10 @@ def _cache(events: Sequence[Cache], _: Prices) -> Tally:
     counters = _counters(
         [1] * len(events),
         [e.hit for e in events],
-        *([not e.hit and e.miss_reason == r for e in events] for r in ("cold", "expired", "evicted")),
+        *(
+            [not e.hit and e.miss_reason == r for e in events]
+            for r in ("cold", "expired", "evicted")
+        ),
         [money or 0 for money in saved],
     )
     return _tally(
@@ -327,7 +330,8 @@ def _measurement(events: Sequence[Measurement], _: Prices) -> Tally:
         for e in events
     ]  # fmt: skip
     series: list[Dimensions] = [
-        (e.operation, e.environment, e.gap_priority, e.name, e.unit or None, None, None) for e in events
+        (e.operation, e.environment, e.gap_priority, e.name, e.unit or None, None, None)
+        for e in events
     ]
     bins = [(position, value, n) for position, e in enumerate(events) for value, n in _bins(e)]
     values = np.array([value for _, value, _ in bins], dtype=np.float64)
@@ -337,7 +341,9 @@ def _measurement(events: Sequence[Measurement], _: Prices) -> Tally:
     single = Block(
         np.arange(len(events), dtype=np.int64),
         _counters([e.count for e in events]),
-        np.stack([_floats(e.count for e in events), _floats(e.total for e in events), squares], axis=1),
+        np.stack(
+            [_floats(e.count for e in events), _floats(e.total for e in events), squares], axis=1
+        ),
         np.array([_bound(e, e.low, np.inf) for e in events]),
         np.array([_bound(e, e.high, -np.inf) for e in events]),
         row,

@@ -37,13 +37,22 @@ class Window:
         return list(range(floor(self.start, self.step), self.end, self.step))
 
 
-def align(start: float, end: float, *, now: float, kept: Mapping[int, int], step: int | None = None) -> Window:
+def finest_kept(start: float, *, now: float, kept: Mapping[int, int]) -> int:
+    """Return the finest resolution whose rows are still there at ``start``.
+
+    ``kept`` tells for each resolution for how many seconds its rows are kept.
+    """
+    return next((r for r in RESOLUTIONS if start >= now - kept[r]), RESOLUTIONS[-1])
+
+
+def align(
+    start: float, end: float, *, now: float, kept: Mapping[int, int], step: int | None = None
+) -> Window:
     """Return the window whose edges lie on the finest buckets that are still kept.
 
-    ``kept`` tells for each resolution for how many seconds its rows are kept. Edges move outward, so the window
-    covers at least what was asked for.
+    Edges move outward, so the window covers at least what was asked for.
     """
-    finest = next((r for r in RESOLUTIONS if start >= now - kept[r]), RESOLUTIONS[-1])
+    finest = finest_kept(start, now=now, kept=kept)
     last = floor(int(end), finest)
     if last < end:
         last += finest

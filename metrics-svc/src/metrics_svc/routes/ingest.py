@@ -5,11 +5,11 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from windsock_kit.body import read_body
-from windsock_kit.responses import json
 
 from metrics_svc.state import State
 from metrics_svc.wire.batch import parse_batch
+from windsock_kit.body import read_body
+from windsock_kit.responses import json
 
 
 async def append_events(request: Request[State]) -> Response:

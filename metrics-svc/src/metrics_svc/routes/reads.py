@@ -5,8 +5,6 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from windsock_kit.postgres import unavailable
-from windsock_kit.responses import json
 
 from metrics_svc.domain.kind import CACHE, LLM_CALL, PERFORMANCE, QUALITY
 from metrics_svc.domain.summary import Summary
@@ -16,6 +14,8 @@ from metrics_svc.state import State
 from metrics_svc.wire import answers
 from metrics_svc.wire.answers import Answer
 from metrics_svc.wire.parameters import WindowRequest, window_request
+from windsock_kit.postgres import unavailable
+from windsock_kit.responses import json
 
 _TOP = 10
 

@@ -55,7 +55,9 @@ _SAVE_SERIES = """
 """
 
 
-async def lock_series(connection: Connection[asyncpg.Record], series: Sequence[bytes]) -> dict[bytes, str]:
+async def lock_series(
+    connection: Connection[asyncpg.Record], series: Sequence[bytes]
+) -> dict[bytes, str]:
     """Return the state (JSON) of OTLP series, ``null`` for new ones, held until the transaction ends."""
     rows = await connection.fetch(_LOCK_SERIES, series)
     return {row["series"]: row["state"] for row in rows}

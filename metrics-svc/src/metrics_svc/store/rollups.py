@@ -51,7 +51,9 @@ async def hold_writer(connection: Connection[asyncpg.Record], writer: int) -> bo
     return await connection.fetchval(_HOLD_WRITER, writer) is not None
 
 
-async def write(connection: Connection[asyncpg.Record], writer: int, rows: Sequence[RollupRow]) -> None:
+async def write(
+    connection: Connection[asyncpg.Record], writer: int, rows: Sequence[RollupRow]
+) -> None:
     """Write rows whole: writing them again changes nothing."""
     await connection.execute(
         _UPSERT,

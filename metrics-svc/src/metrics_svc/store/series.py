@@ -42,6 +42,7 @@ class SeriesRegistry:
         WHERE id > $1 OR id = ANY($2::integer[])
         ORDER BY id
     """
+
     def ids(self, kind: str) -> Mapping[Dimensions, int]:
         """Return the known ids of a kind, by dimensions."""
         return MappingProxyType(self._ids[kind])
@@ -71,7 +72,9 @@ class SeriesRegistry:
         RETURNING id
     """
 
-    async def ensure(self, kind: str, wanted: Iterable[Dimensions], *, now: float) -> Mapping[Dimensions, int]:
+    async def ensure(
+        self, kind: str, wanted: Iterable[Dimensions], *, now: float
+    ) -> Mapping[Dimensions, int]:
         """Return ids in which every one of ``wanted`` is found, making the series that are new."""
         known = self._ids[kind]
         missing = set(wanted) - known.keys()
@@ -83,7 +86,9 @@ class SeriesRegistry:
             room = max(0, self._new_per_hour - len(made))
             chosen = sorted(missing, key=repr)
             for dimensions in chosen[:room]:
-                self._learn(kind, dimensions, await self._pool.fetchval(self._ADD, kind, dimensions))
+                self._learn(
+                    kind, dimensions, await self._pool.fetchval(self._ADD, kind, dimensions)
+                )
             self._made = [*made, *[now] * min(room, len(chosen))]
             if len(chosen) <= room:
                 return known

@@ -84,7 +84,9 @@ def latencies(found: Summary) -> list[Answer]:
     return answers
 
 
-def by(name: str, found: Summary, answers: Sequence[Answer], *, order: str = "count") -> list[Answer]:
+def by(
+    name: str, found: Summary, answers: Sequence[Answer], *, order: str = "count"
+) -> list[Answer]:
     """Return the answers of the groups of one dimension, the largest first."""
     named = [
         {name: group[0], **answer} for group, answer in zip(found.groups, answers, strict=True)
@@ -136,7 +138,10 @@ def quality_of(found: Summary) -> list[Answer]:
     """Return evaluations, average score and the two rates of each cell."""
     count = found.counter("count")
     refined, refined_known = found.counter("refined"), found.counter("refined_known")
-    accepted, known = found.counter("accepted_first_pass"), found.counter("accepted_first_pass_known")
+    accepted, known = (
+        found.counter("accepted_first_pass"),
+        found.counter("accepted_first_pass_known"),
+    )
     return [
         {
             "evaluations": int(count[cell]),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from windsock_kit.errors import BadRequestError, InvalidError, TooLargeError
 
 from metrics_svc.domain.event import (
     MAX_CONTEXT_BYTES,
@@ -19,6 +19,7 @@ from metrics_svc.domain.event import (
     LlmCall,
     Performance,
 )
+from windsock_kit.errors import BadRequestError, InvalidError, TooLargeError
 
 TYPES = ("performance", "llm_call", "quality", "cache", "exposure", "probe")
 
@@ -79,35 +80,15 @@ def parse_batch(body: bytes, limits: Limits, *, received: datetime) -> Batch:
     except RecursionError:
         raise BadRequestError("the body is nested too deeply") from None
     _check_size(envelope.events, limits)
-    if _NUL in body or not _all_plain(envelope.events, limits, received):
-        found = enumerate(envelope.events)
-        return _checked(envelope.batch_id, found, [], limits, received)
-    return Batch(envelope.batch_id, envelope.events, [])
-
-
-def _all_plain(events: Sequence[AnyEvent], limits: Limits, received: datetime) -> bool:
-    """Stamp the events and tell whether all of them pass what the decoder does not check."""
-    oldest, newest = received - limits.age, received + limits.ahead
-    for event in events:
-        if event.timestamp is None:
-            event.timestamp = received
-        elif not oldest <= event.timestamp <= newest:
-            return False
-        kind = type(event)
-        if event.attributes is not None or (kind is Performance and event.error_context is not None):
-            return False
-        if (kind is LlmCall and event.cost_usd is not None) or (
-            kind is Cache and event.saved_usd is not None
-        ):
-            return False
-    return True
+    found = enumerate(envelope.events)
+    return _checked(envelope.batch_id, found, [], limits, received, has_nul=_NUL in body)
 
 
 def _parse_singly(body: bytes, limits: Limits, received: datetime) -> Batch:
     try:
         envelope = _loose.decode(body)
     except msgspec.ValidationError as error:
-        detail, path = _located(error)
+        detail, path = located(error)
         raise InvalidError(detail, path=path) from None
     except RecursionError:
         raise BadRequestError("the body is nested too deeply") from None
@@ -118,9 +99,9 @@ def _parse_singly(body: bytes, limits: Limits, received: datetime) -> Batch:
         try:
             good.append((index, _one.decode(raw)))
         except msgspec.ValidationError as error:
-            detail, path = _located(error)
+            detail, path = located(error)
             rejected.append(Rejected(index, path, detail))
-    return _checked(envelope.batch_id, good, rejected, limits, received)
+    return _checked(envelope.batch_id, good, rejected, limits, received, has_nul=_NUL in body)
 
 
 def _check_size(events: Sequence[object], limits: Limits) -> None:
@@ -134,14 +115,25 @@ def _check_size(events: Sequence[object], limits: Limits) -> None:
 
 def _checked(
     batch_id: UUID,
-    found: Iterator[tuple[int, AnyEvent]] | Sequence[tuple[int, AnyEvent]],
+    found: Iterable[tuple[int, AnyEvent]],
     rejected: list[Rejected],
     limits: Limits,
     received: datetime,
+    *,
+    has_nul: bool,
 ) -> Batch:
+    """Stamp the events and sort out those that break a rule which the decoder cannot check."""
+    oldest, newest = received - limits.age, received + limits.ahead
     good: list[AnyEvent] = []
     for index, event in found:
-        fault = _fault(event, limits, received)
+        if event.timestamp is None:
+            event.timestamp = received
+        if not oldest <= event.timestamp <= newest:
+            fault: tuple[str, str] | None = ("timestamp", _distance(limits))
+        else:
+            fault = _fault(event)
+            if has_nul and fault is None:
+                fault = _text_fault("", msgspec.structs.asdict(event))
         if fault is None:
             good.append(event)
         else:
@@ -149,39 +141,32 @@ def _checked(
     return Batch(batch_id, good, sorted(rejected, key=lambda r: r.index))
 
 
-def _fault(event: AnyEvent, limits: Limits, received: datetime) -> tuple[str, str] | None:
-    """Return (path, detail) of the first rule that the decoder cannot check and the event breaks."""
-    if event.timestamp is None:
-        event.timestamp = received
-    if event.timestamp < received - limits.age:
-        return "timestamp", f"more than {limits.age.total_seconds() / 86_400:g} days back"
-    if event.timestamp > received + limits.ahead:
-        return "timestamp", f"more than {limits.ahead.total_seconds() / 60:g} minutes ahead"
-    for path, value in _money(event):
-        # Written so that NaN fails as well.
-        if not 0 <= value <= MAX_USD:
-            return path, f"Expected a number from 0 to {MAX_USD}"
-    return _context_fault(event) or _text_fault("", msgspec.structs.asdict(event))
+def _distance(limits: Limits) -> str:
+    back, ahead = limits.age.total_seconds() / 86_400, limits.ahead.total_seconds() / 60
+    return f"Expected a time at most {back:g} days back and {ahead:g} minutes ahead"
 
 
-def _money(event: AnyEvent) -> Iterator[tuple[str, Any]]:
-    if isinstance(event, LlmCall) and event.cost_usd is not None:
-        yield "cost_usd", _comparable(event.cost_usd)
-    if isinstance(event, Cache) and event.saved_usd is not None:
-        yield "saved_usd", _comparable(event.saved_usd)
-
-
-def _comparable(value: Any) -> Any:
-    # Comparing a Decimal NaN raises; as a float it is merely not in any range.
-    return value if value.is_finite() else float("nan")
-
-
-def _context_fault(event: AnyEvent) -> tuple[str, str] | None:
-    if isinstance(event, Performance) and event.error_context is not None:
-        size = len(msgspec.json.encode(event.error_context))
-        if size > MAX_CONTEXT_BYTES:
-            return "error_context", f"Expected at most {MAX_CONTEXT_BYTES} bytes of JSON, got {size}"
+def _fault(event: AnyEvent) -> tuple[str, str] | None:
+    """Return (path, detail) of a bound that the decoder cannot check and the event breaks."""
+    if isinstance(event, Performance):
+        if event.error_context is not None:
+            size = len(msgspec.json.encode(event.error_context))
+            if size > MAX_CONTEXT_BYTES:
+                return (
+                    "error_context",
+                    f"Expected at most {MAX_CONTEXT_BYTES} bytes of JSON, got {size}",
+                )
+    elif isinstance(event, LlmCall):
+        return None if event.cost_usd is None else _money_fault("cost_usd", event.cost_usd)
+    elif isinstance(event, Cache):
+        return None if event.saved_usd is None else _money_fault("saved_usd", event.saved_usd)
     return None
+
+
+def _money_fault(path: str, value: Decimal) -> tuple[str, str] | None:
+    if value.is_finite() and 0 <= value <= MAX_USD:
+        return None
+    return path, f"Expected a number from 0 to {MAX_USD}"
 
 
 def _text_fault(path: str, value: Any) -> tuple[str, str] | None:
@@ -189,7 +174,9 @@ def _text_fault(path: str, value: Any) -> tuple[str, str] | None:
     if isinstance(value, str):
         return (path, "the character U+0000 is not allowed") if "\0" in value else None
     if isinstance(value, dict):
-        children = [(key, child, f"{path}.{key}" if path else str(key)) for key, child in value.items()]
+        children = [
+            (key, child, f"{path}.{key}" if path else str(key)) for key, child in value.items()
+        ]
     elif isinstance(value, list):
         children = [("", child, f"{path}[{index}]") for index, child in enumerate(value)]
     else:
@@ -201,7 +188,7 @@ def _text_fault(path: str, value: Any) -> tuple[str, str] | None:
     return None
 
 
-def _located(error: msgspec.ValidationError) -> tuple[str, str]:
+def located(error: msgspec.ValidationError) -> tuple[str, str]:
     """Split msgspec's message into detail and path: ``Expected `int` - at `$.events[3].score```."""
     detail, _, place = str(error).partition(" - at `")
     path = place.rstrip("`").removeprefix("$").removeprefix(".")

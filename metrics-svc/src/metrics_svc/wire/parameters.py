@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from starlette.datastructures import QueryParams
-from windsock_kit.errors import InvalidError
 
 from metrics_svc.domain.event import MAX_NAME
 from metrics_svc.domain.summary import Filters
 from metrics_svc.domain.window import Window, align
+from windsock_kit.errors import InvalidError
 
 MAX_MINUTES = 43_200
 DEFAULT_MINUTES = 60
