@@ -1,10 +1,12 @@
 """Whom PostgreSQL runs as when the launcher is root, and where that user may read."""
 
+import contextlib
 import grp
 import hashlib
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -110,26 +112,42 @@ def _make(place: Path, account: Account | None) -> Path:
 
 
 def copy_bundle(bundle: Path, place: Path, account: Account) -> Path:
-    """Copy a wheel's PostgreSQL to ``place`` and return the folder of its programs.
+    """Put a wheel's PostgreSQL into ``place`` and return the folder of its programs.
 
     Its libraries lie two levels up in ``<package>.libs`` and are found by a
     relative path, so the layout is kept.
     """
     package = bundle.parent
     stamp = f"{bundle.stat().st_mtime_ns}\n{bundle}\n"
-    copy = place / "bundle" / package.name / bundle.name
-    stamp_file = copy / "copied-from"
+    final = place / "bundle"
+    stamp_file = final / "copied-from"
     if not stamp_file.exists() or stamp_file.read_text() != stamp:
         with tempfile.TemporaryDirectory(dir=place) as scratch:
-            part = Path(scratch) / "bundle" / package.name
-            ignored = shutil.ignore_patterns("include", "*.a")
-            shutil.copytree(bundle, part / bundle.name, ignore=ignored, symlinks=True)
+            part = Path(scratch) / "bundle"
+            _copy(bundle, part / package.name / bundle.name)
             libraries = package.with_name(f"{package.name}.libs")
             if libraries.is_dir():
-                shutil.copytree(libraries, part.with_name(libraries.name))
-            (part / bundle.name / "copied-from").write_text(stamp)
-            shutil.rmtree(place / "bundle", ignore_errors=True)
-            (Path(scratch) / "bundle").rename(place / "bundle")
-        for path in [place / "bundle", *(place / "bundle").rglob("*")]:
-            os.chown(path, account.uid, account.gid, follow_symlinks=False)
-    return place / "bundle" / package.name / bundle.name / "bin"
+                _copy(libraries, part / libraries.name)
+            (part / "copied-from").write_text(stamp)
+            for folder in [part, *(path for path in part.rglob("*") if path.is_dir())]:
+                folder.chmod(0o700)
+                os.chown(folder, account.uid, account.gid)
+            shutil.rmtree(final, ignore_errors=True)
+            part.rename(final)
+    return final / package.name / bundle.name / "bin"
+
+
+def _copy(source: Path, target: Path) -> None:
+    ignored = shutil.ignore_patterns("include", "*.a")
+    shutil.copytree(source, target, ignore=ignored, symlinks=True, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Give a file a second name where everybody may read it; copy it where not."""
+    mode = Path(source).stat().st_mode
+    if mode & stat.S_IROTH:
+        with contextlib.suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copyfile(source, target)
+    Path(target).chmod(0o755 if mode & stat.S_IXUSR else 0o644)
