@@ -46,7 +46,7 @@ def merged(base: Ambient | None, changes: Mapping[str, object], clean: Cleaner) 
     base = base or _EMPTY
     names, flags, attributes = base.names, base.flags, base.attributes
     loose: dict[str, object] = {}
-    for key, value in _first(changes, clean):
+    for key, value in clean.entries(changes, 2 * MAX_KEYS):
         if key in NAMES:
             name = clean.name(value)
             names = {**names, key: name} if name else names
@@ -60,17 +60,6 @@ def merged(base: Ambient | None, changes: Mapping[str, object], clean: Cleaner) 
     if loose:
         attributes = _bounded(attributes, clean.scalars(loose), clean)
     return Ambient(names, flags, attributes)
-
-
-def _first(changes: object, clean: Cleaner) -> list[tuple[str, object]]:
-    if not isinstance(changes, Mapping):
-        clean.truncated += 1
-        return []
-    # ``list`` copies a dict in one step, so that another thread may change it meanwhile.
-    entries = list(islice(changes.items(), 2 * MAX_KEYS))
-    if len(changes) > len(entries):
-        clean.truncated += 1
-    return [(key if type(key) is str else clean.name(key) or "", value) for key, value in entries]
 
 
 def _bounded(base: dict[str, _V], changes: dict[str, _V], clean: Cleaner) -> dict[str, _V]:

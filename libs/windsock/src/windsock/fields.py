@@ -4,7 +4,7 @@ import json
 import math
 import operator
 import reprlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import Enum
 from itertools import islice
@@ -71,28 +71,32 @@ class Cleaner:
         return self.text(value, limit)
 
     def scalars(self, values: object, limit: int = MAX_TEXT) -> dict[str, Scalar]:
-        return {key: self.scalar(value, limit) for key, value in self._entries(values)}
+        return {key: self.scalar(value, limit) for key, value in self.entries(values, MAX_KEYS)}
 
     def flags(self, values: object) -> dict[str, str]:
         """Return flag keys and variants; a boolean variant is spelled as JSON spells it."""
         flags = {}
-        for key, value in self._entries(values):
+        for key, value in self.entries(values, MAX_KEYS):
             text = str(value).lower() if isinstance(value, bool) else self.name(value)
             if text:
                 flags[key] = text
         return flags
 
-    def _entries(self, values: object) -> Iterator[tuple[str, object]]:
-        if not isinstance(values, Mapping):
+    def entries(self, values: object, limit: int) -> list[tuple[str, object]]:
+        """Return the first ``limit`` entries of a mapping, whatever kind of mapping it is."""
+        try:
+            if isinstance(values, Mapping):
+                # ``list`` copies a dict in one step, so that another thread may change it.
+                first = list(islice(values.items(), limit))
+                self.truncated += len(values) > len(first)
+                named = [(self.name(key), value) for key, value in first]
+                return [(name, value) for name, value in named if name]
+        # A foreign mapping may raise anything; the event is worth more than its metadata.
+        except Exception:  # noqa: BLE001
             self.truncated += 1
-            return
-        # A dict is iterated from a copy of its ends only: another thread may be changing it.
-        for key, value in list(islice(values.items(), MAX_KEYS)):
-            name = self.name(key)
-            if name:
-                yield name, value
-        if len(values) > MAX_KEYS:
-            self.truncated += 1
+            return []
+        self.truncated += 1
+        return []
 
 
 def describe(value: object) -> str:

@@ -48,6 +48,7 @@ class Sender:
         self._warnings = Warnings(clock=clock)
         self._lock = threading.Lock()
         self._spool: Spool | None = None
+        self._spool_dir = settings.spool_dir
         self._current: Batch | None = None
         self._markers: list[Marker] = []
         self._failures = 0
@@ -83,7 +84,11 @@ class Sender:
 
     def open_spool(self) -> None:
         """Set up the spool, if there is to be one; without it, all stays in memory."""
-        directory = self._settings.spool_dir
+        with self._lock:
+            self._open_spool()
+
+    def _open_spool(self) -> None:
+        directory, self._spool_dir = self._spool_dir, None
         if directory is None:
             return
         try:
@@ -129,6 +134,8 @@ class Sender:
             if self._abandoned:
                 return
             self._abandoned = True
+            # The process may end before the sender's thread has begun.
+            self._open_spool()
             while self._current is not None or self._buffer.events:
                 batch = self._current or self._build(len(self._buffer.events))[1]
                 self._current = None

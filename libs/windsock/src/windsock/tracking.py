@@ -123,15 +123,10 @@ class context:  # noqa: N801  It is used like a function.
         self._tokens: list[Token[Ambient | None]] = []
 
     def __enter__(self) -> Self:
-        ambient = _ambient()
         clean = Cleaner()
-        try:
-            ambient = merged(ambient, self._fields, clean)
-            if clean.truncated:
-                collector.pipeline.counters.add("truncated", clean.truncated)
-        # The promise of the SDK: metadata of any kind never raises.
-        except Exception:  # noqa: BLE001
-            collector.pipeline.counters.add("truncated")
+        ambient = merged(_ambient(), self._fields, clean)
+        if clean.truncated:
+            collector.pipeline.counters.add("truncated", clean.truncated)
         self._tokens.append(AMBIENT.set(ambient))
         return self
 
