@@ -145,8 +145,10 @@ def _explicit_middle(
         upper = high if high is not None else lower
     else:
         lower, upper = bounds[position - 1], bounds[position]
+    if lower >= upper:
+        return lower
     # Each half alone, since the sum or product of two large numbers may be none.
-    return math.sqrt(lower) * math.sqrt(upper) if 0 < lower <= upper else lower / 2 + upper / 2
+    return math.sqrt(lower) * math.sqrt(upper) if lower > 0 else lower / 2 + upper / 2
 
 
 def _exponential_middle(scale: int, index: int) -> float:
