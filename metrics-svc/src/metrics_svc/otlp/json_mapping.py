@@ -1,7 +1,8 @@
 """The JSON mapping of protobuf messages as OTLP changes it: hexadecimal ids, and enumerations as integers only.
 
-``json_format`` of protobuf wants base64 ids and is about ten times slower. Here one table per message type, made from
-its descriptor, turns a decoded JSON object into the arguments of the message's constructor.
+``json_format`` of protobuf wants base64 ids and takes five times as long (measured on spans of ten attributes). Here
+one table per message type, made from its descriptor, turns a decoded JSON object into the arguments of the message's
+constructor.
 """
 
 from __future__ import annotations
