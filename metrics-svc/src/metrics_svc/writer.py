@@ -89,8 +89,12 @@ class Writer:
             folded = floor(int(self._clock()) - FOLD_GRACE_SECONDS, 3600)
             live_id = await rollups.new_live_writer(connection, folded)
             return Transaction(connection, live_id, self._late_id, Live(folded), self._late)
-        if not await rollups.hold_writer(connection, self._live_id):
+        wanted = [self._live_id] if self._late_id is None else [self._live_id, self._late_id]
+        held = await rollups.hold_writers(connection, wanted)
+        if self._live_id not in held:
             raise WriterLostError
+        if self._late_id not in held:
+            return Transaction(connection, self._live_id, None, self._live, Late())
         return Transaction(connection, self._live_id, self._late_id, self._live, self._late)
 
     def _start_anew(self) -> None:

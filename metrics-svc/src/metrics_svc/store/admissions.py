@@ -68,14 +68,39 @@ async def save_series(connection: Connection[asyncpg.Record], states: dict[bytes
     await connection.execute(_SAVE_SERIES, list(states), list(states.values()))
 
 
-_FORGET = (
-    "DELETE FROM metrics.batches WHERE received_at < now() - $1::interval",
-    "DELETE FROM metrics.spans WHERE received_at < now() - $1::interval",
-    "DELETE FROM metrics.otlp_series WHERE received_at < now() - $1::interval",
-)
+FORGET_ROWS = 10_000
+_FORGET = {
+    "batches": """
+        DELETE FROM metrics.batches
+        WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM metrics.batches
+            WHERE received_at < now() - $1::interval ORDER BY received_at LIMIT $2
+        ))
+    """,
+    "spans": """
+        DELETE FROM metrics.spans
+        WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM metrics.spans
+            WHERE received_at < now() - $1::interval ORDER BY received_at LIMIT $2
+        ))
+    """,
+    "otlp_series": """
+        DELETE FROM metrics.otlp_series
+        WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM metrics.otlp_series
+            WHERE received_at < now() - $1::interval ORDER BY received_at LIMIT $2
+        ))
+    """,
+}
+TABLES = tuple(_FORGET)
 
 
-async def forget(pool: asyncpg.Pool[asyncpg.Record], older_than: timedelta) -> None:
-    """Drop what is too old to come again: an event that old is refused by its timestamp."""
-    for statement in _FORGET:
-        await pool.execute(statement, older_than)
+async def forget(
+    connection: Connection[asyncpg.Record], table: str, older_than: timedelta
+) -> bool:
+    """Drop some of what is too old to come again: an event that old is refused by its timestamp.
+
+    Returns whether more may be left.
+    """
+    status = await connection.execute(_FORGET[table], older_than, FORGET_ROWS)
+    return int(status.rpartition(" ")[2]) == FORGET_ROWS

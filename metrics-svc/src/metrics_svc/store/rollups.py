@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import asyncpg
 import numpy as np
@@ -12,7 +13,7 @@ from asyncpg.pool import PoolConnectionProxy
 from metrics_svc.domain import rollup
 from metrics_svc.domain.block import Block, Keys, Records, decode
 from metrics_svc.domain.kind import KINDS
-from metrics_svc.domain.rollup import COARSER, FINEST, FOREVER, RollupRow
+from metrics_svc.domain.rollup import COARSER, FINEST, FOREVER, RESOLUTIONS, RollupRow
 from metrics_svc.domain.window import Segment
 
 Connection = PoolConnectionProxy
@@ -22,8 +23,10 @@ _NEW_WRITER = """
     VALUES ($1, $2, $3)
     RETURNING id
 """
-# The lock keeps the writer from being retired under our feet, until the transaction ends.
-_HOLD_WRITER = "SELECT id FROM metrics.writers WHERE id = $1 AND retired_at IS NULL FOR SHARE"
+# The lock keeps the writers from being retired under our feet, until the transaction ends.
+_HOLD_WRITERS = """
+    SELECT id FROM metrics.writers WHERE id = ANY($1::bigint[]) AND retired_at IS NULL FOR SHARE
+"""
 _UPSERT = """
     INSERT INTO metrics.rollups (kind, resolution, bucket, part, writer, totals, entries)
     SELECT kind, resolution, bucket, part, $1, totals, entries
@@ -46,9 +49,11 @@ async def new_late_writer(connection: Connection[asyncpg.Record]) -> int:
     return writer
 
 
-async def hold_writer(connection: Connection[asyncpg.Record], writer: int) -> bool:
-    """Return whether ``writer`` may still write in this transaction: nobody has retired it."""
-    return await connection.fetchval(_HOLD_WRITER, writer) is not None
+async def hold_writers(
+    connection: Connection[asyncpg.Record], writers: Collection[int]
+) -> set[int]:
+    """Return which of ``writers`` may still write in this transaction: nobody has retired them."""
+    return {row["id"] for row in await connection.fetch(_HOLD_WRITERS, list(writers))}
 
 
 async def write(
@@ -215,19 +220,60 @@ async def read(
     return {kind: _stored(kind, found) for kind, found in by_kind.items()}
 
 
+EXPIRE_ROWS = 1_000
 _EXPIRE = """
-    DELETE FROM metrics.rollups AS r
-    USING metrics.writers AS w
-    WHERE w.id = r.writer AND r.kind = ANY($1::text[]) AND r.resolution = $2 AND r.bucket < $3
-        AND ($2 <> 10 OR r.bucket < w.folded_60)
-        AND ($2 <> 60 OR r.bucket < w.folded_600)
-        AND ($2 <> 600 OR r.bucket < w.folded_3600)
+    DELETE FROM metrics.rollups
+    WHERE bucket < $3 AND ctid = ANY(ARRAY(
+        SELECT r.ctid
+        FROM metrics.rollups AS r
+        JOIN metrics.writers AS w ON w.id = r.writer
+        WHERE r.kind = ANY($1::text[]) AND r.resolution = $2 AND r.bucket < $3
+            AND ($2 <> 10 OR r.bucket < w.folded_60)
+            AND ($2 <> 60 OR r.bucket < w.folded_600)
+            AND ($2 <> 600 OR r.bucket < w.folded_3600)
+        LIMIT $4
+    ))
 """
 
 
-async def expire(pool: asyncpg.Pool[asyncpg.Record], resolution: int, before: int) -> None:
-    """Delete rows of a resolution whose bucket starts before ``before``, but none that waits to be folded."""
-    await pool.execute(_EXPIRE, list(KINDS), resolution, before)
+async def expire(connection: Connection[asyncpg.Record], resolution: int, before: int) -> bool:
+    """Delete some rows of a resolution whose bucket starts before ``before``, but none that waits to be folded.
+
+    Returns whether more may be left.
+    """
+    status = await connection.execute(_EXPIRE, list(KINDS), resolution, before, EXPIRE_ROWS)
+    return int(status.rpartition(" ")[2]) == EXPIRE_ROWS
+
+
+_RETIRE_LATE = """
+    UPDATE metrics.writers
+    SET retired_at = now()
+    WHERE retired_at IS NULL AND folded_3600 = $2 AND started_at < now() - $1::interval
+"""
+# A retired writer's rows lie before its retirement, but for events that were ahead of time.
+_DROP_WRITERS = """
+    DELETE FROM metrics.writers AS w
+    WHERE w.retired_at < to_timestamp($1::bigint) - $2::interval
+        AND NOT EXISTS (
+            SELECT FROM metrics.rollups AS r
+            WHERE r.kind = ANY($3::text[]) AND r.resolution = ANY($4::integer[]) AND r.bucket < $1
+                AND r.writer = w.id
+        )
+"""
+
+
+async def retire_late_writers(connection: Connection[asyncpg.Record], life: timedelta) -> None:
+    """Retire the late writers that began longer than ``life`` ago; their processes begin new ones."""
+    await connection.execute(_RETIRE_LATE, life, FOREVER)
+
+
+async def drop_writers(connection: Connection[asyncpg.Record], before: int, ahead: timedelta) -> int:
+    """Drop the retired writers that have no rows left, and return how many.
+
+    Only those are looked at whose rows all lie before ``before``, where rows of every resolution have expired.
+    """
+    status = await connection.execute(_DROP_WRITERS, before, ahead, list(KINDS), list(RESOLUTIONS))
+    return int(status.rpartition(" ")[2])
 
 
 def block_of(stored: Stored) -> Block:
