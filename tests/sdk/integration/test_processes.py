@@ -213,6 +213,23 @@ def test_a_batch_that_the_service_stored_before_the_kill_counts_once(tmp_path: P
         assert len(receiver.stored) == 6
 
 
+def test_the_sender_imports_nothing(receiver: Receiver, tmp_path: Path) -> None:
+    script = """
+import sys, windsock
+before = set(sys.modules)
+collector = windsock.get_metrics_collector()
+collector.record_quality("evaluate", 7)
+assert collector.flush(10)
+late = set(sys.modules) - before
+assert not late, late
+"""
+    receiver.answers.append(Answer(503, {"Retry-After": "Sat, 29 Nov 2025 12:00:00 GMT"}))
+
+    ended = run(script, receiver.url, WINDSOCK_SPOOL_DIR=str(tmp_path))
+
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_importing_starts_nothing_and_loads_little(receiver: Receiver) -> None:
     script = """
 import sys, threading, windsock

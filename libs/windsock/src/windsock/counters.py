@@ -94,7 +94,7 @@ class Warnings:
         self._next: dict[str, float] = {}
         self._left_out: Counter[str] = Counter()
 
-    def warn(self, kind: str, message: str, *args: object) -> None:
+    def warn(self, kind: str, message: str, *args: object, exc_info: bool = False) -> None:
         now = self._clock()
         if now < self._next.get(kind, now):
             self._left_out[kind] += 1
@@ -103,4 +103,4 @@ class Warnings:
         left_out = self._left_out.pop(kind, 0)
         if left_out:
             message, args = message + " (%d more like it since the last warning)", (*args, left_out)
-        log.warning(message, *args)
+        log.warning(message, *args, exc_info=exc_info)

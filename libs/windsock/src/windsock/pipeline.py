@@ -8,7 +8,7 @@ import time
 from typing import Protocol
 
 from windsock.buffer import Buffer, Marker, Record
-from windsock.counters import BUFFER_FULL, CLOSED, Counters, Stats, log
+from windsock.counters import BUFFER_FULL, CLOSED, Counters, Stats, Warnings, log
 from windsock.sender import Sender
 from windsock.settings import Settings
 from windsock.transport import HttpTransport, Transport
@@ -49,6 +49,7 @@ class SendingPipeline:
         self._transport = transport or HttpTransport(settings.endpoint, api_key=settings.api_key)
         self._sender = Sender(self.buffer, self._transport, settings, self.counters)
         self._thread: threading.Thread | None = None
+        self._warnings = Warnings()
         self._closing = False
         # Bare locks: a signal handler may record while this very thread is in here, and
         # neither a failed ``acquire`` nor a ``release`` waits. ``_sleeping`` is held while
@@ -160,7 +161,7 @@ class SendingPipeline:
             return self._sender.run_once()
         # One bad step must not end the thread, which nobody would start again.
         except Exception:  # noqa: BLE001
-            log.exception("the sender failed and goes on")
+            self._warnings.warn("failed", "the sender failed and goes on", exc_info=True)
             return _FAILED_TICK_SECONDS
 
     def _sleep(self, seconds: float) -> None:

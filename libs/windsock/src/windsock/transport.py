@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# ``getaddrinfo`` would import it in the sender's thread. A child forked during an import
+# has half a module for good, so nothing may be imported that late.
+import encodings.idna  # noqa: F401
 import http.client
 import ipaddress
 import json
@@ -93,11 +96,9 @@ class HttpTransport:
             except _STALE:
                 if not reused:
                     raise
-                self.close()
                 answer = self._request(batch.body, timeout_seconds)
         # OSError: refused, reset, unreachable, unresolved, TLS, timeouts. UnicodeError: no host name.
         except (OSError, http.client.HTTPException, UnicodeError) as error:
-            self.close()
             return TryAgain(f"{type(error).__name__}: {error}"[:200])
         return _outcome(answer)
 
@@ -120,11 +121,15 @@ class HttpTransport:
             connection = self._connection = self._open(timeout_seconds)
         if connection.sock is not None:
             connection.sock.settimeout(timeout_seconds)
-        connection.request("POST", self._path, body, self._headers)
-        response = connection.getresponse()
-        content = response.read(_MAX_ANSWER + 1)
-        if response.will_close or not response.isclosed():
-            self.close()
+        reusable = False
+        try:
+            connection.request("POST", self._path, body, self._headers)
+            response = connection.getresponse()
+            content = response.read(_MAX_ANSWER + 1)
+            reusable = response.isclosed() and not response.will_close
+        finally:
+            if not reusable:
+                self.close()
         return _Answer(response.status, dict(response.headers.items()), content)
 
     def _open(self, timeout_seconds: float) -> http.client.HTTPConnection:
