@@ -145,6 +145,21 @@ def test_a_signal_stops_everything_in_reverse_order(
     ]
 
 
+def test_a_launcher_ends_with_the_process_that_it_follows(stack: EmbeddedStack) -> None:
+    command = stack.command("up", "--follow-parent")
+    with subprocess.Popen(
+        ["/bin/sh", "-c", '"$@"; :', "sh", *command], cwd=REPOSITORY, stdout=subprocess.PIPE
+    ) as shell:
+        assert shell.stdout
+        for line in shell.stdout:
+            if line.startswith(b"Ctrl-C"):
+                break
+        running = stack.processes()
+        shell.kill()
+
+    assert wait_until(lambda: not any(_lives(process) for process in running), 20)
+
+
 def test_down_and_status_without_a_stack_say_so(stack: EmbeddedStack) -> None:
     down, status = stack.run("down"), stack.run("status")
 

@@ -207,8 +207,10 @@ def _runs(process: psutil.Process, executable: str) -> bool:
 def wait_until(done: Callable[[], bool], seconds: float) -> bool:
     """Poll ``done`` until it is true or the time is up; return what it said last."""
     deadline = time.monotonic() + seconds
+    pause = 0.02
     while not done():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.5)
     return True

@@ -11,9 +11,9 @@ from pathlib import Path
 class Service:
     """A service to run.
 
-    ``environment`` may name ``{database_url}``, ``{redis_url}``, ``{port}`` and
-    ``{gateway_port}``; what the user has set already wins. ``schema`` is its
-    schema and role in PostgreSQL, ``package`` holds its ``migrations``.
+    ``environment`` may name ``{database_url}``, ``{redis_url}`` and ``{port}``;
+    what the user has set already wins, addresses apart. ``schema`` is its schema
+    and role in PostgreSQL, ``package`` holds its ``migrations``.
     """
 
     name: str
@@ -50,8 +50,7 @@ SERVICES = (
             "METRICS_DATABASE_URL": "{database_url}",
             "METRICS_HOST": "127.0.0.1",
             "METRICS_PORT": "{port}",
-            "METRICS_PROBES": "postgresql={database_url},redis={redis_url},"
-            "gateway=http://127.0.0.1:{gateway_port}/healthz",
+            "METRICS_PROBES": "postgresql={database_url},redis={redis_url}",
             "METRICS_LOG_FORMAT": "json",
             "WINDSOCK_AUTH": "off",
         },

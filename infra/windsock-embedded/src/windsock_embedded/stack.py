@@ -138,7 +138,6 @@ class Stack:
             "database_url": database_url,
             "redis_url": redis.url(self.settings.ports["redis"]),
             "port": port,
-            "gateway_port": self.settings.ports["gateway"],
         }
         program = processes.Program(
             name=service.name,
@@ -164,14 +163,19 @@ class Stack:
             self._wait_http("gateway", port, "/healthz", supervisor)
 
     def _wait_http(self, name: str, port: int, path: str, supervisor: Supervisor) -> None:
+        status = 0
+
         def ready() -> bool:
+            nonlocal status
             supervisor.require_alive(name)
-            return _status(port, path) == http.client.OK
+            status = _status(port, path)
+            return status == http.client.OK
 
         if not processes.wait_until(ready, SERVICE_READY_SECONDS):
+            said = f"answers {status}" if status else "does not answer"
             raise EmbeddedError(
-                f"{name} is not ready after {SERVICE_READY_SECONDS:.0f} s:\n"
-                f"{self.folder.log_tail(name)}"
+                f"{name} is not ready: after {SERVICE_READY_SECONDS:.0f} s {path} {said}"
+                f" (log: {self.folder.log(name)}):\n{self.folder.log_tail(name)}"
             )
 
     def addresses(self) -> list[str]:
