@@ -13,7 +13,7 @@ from asyncpg.pool import PoolConnectionProxy
 from metrics_svc.domain import rollup
 from metrics_svc.domain.block import Block, Keys, Records, decode
 from metrics_svc.domain.kind import KINDS
-from metrics_svc.domain.rollup import COARSER, FINEST, FOREVER, RESOLUTIONS, RollupRow
+from metrics_svc.domain.rollup import COARSER, FOREVER, RESOLUTIONS, RollupRow
 from metrics_svc.domain.window import Segment
 
 Connection = PoolConnectionProxy
@@ -163,37 +163,47 @@ def _stored(kind: str, rows: Sequence[asyncpg.Record]) -> Stored:
     return Stored(np.repeat(bucket, repeats), records)
 
 
-# $1 resolutions, $2 starts and $3 ends of segments; $4 kinds, $5 those whose histograms are wanted, $6 finest.
+# $1 resolutions, $2 starts and $3 ends of segments; $4 kinds, $5 those whose histograms are wanted.
 # First what lies in rows of the planned resolution; then, for writers that have not folded so far yet, what
-# still lies in finer rows: from where the next coarser resolution ends to where their own does.
+# still lies in finer rows: from where the next coarser resolution ends to where their own does. OFFSET 0 keeps
+# the planner from turning the joins around: each segment is one range of the primary key.
 _READ = """
-    WITH segment AS (
+    WITH segment AS MATERIALIZED (
         SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS s (resolution, starts, ends)
-    ),
-    folded AS (
-        SELECT id, resolution, until, coarser_until
-        FROM metrics.writers AS w,
-        LATERAL (VALUES
-            (3600, w.folded_3600, NULL),
-            (600, w.folded_600, w.folded_3600),
-            (60, w.folded_60, w.folded_600),
-            ($6::integer, 9223372036854775807, w.folded_60)
-        ) AS f (resolution, until, coarser_until)
     )
     SELECT r.kind, r.bucket, r.totals, CASE WHEN r.kind = ANY($5::text[]) THEN r.entries END AS entries
     FROM segment AS s
-    JOIN metrics.rollups AS r
-        ON r.kind = ANY($4::text[]) AND r.resolution = s.resolution
-        AND r.bucket >= s.starts AND r.bucket < s.ends
-    JOIN folded AS f ON f.id = r.writer AND f.resolution = r.resolution AND r.bucket < f.until
+    CROSS JOIN LATERAL (
+        SELECT kind, resolution, bucket, writer, totals, entries
+        FROM metrics.rollups
+        WHERE kind = ANY($4::text[]) AND resolution = s.resolution
+            AND bucket >= s.starts AND bucket < s.ends
+        OFFSET 0
+    ) AS r
+    JOIN metrics.writers AS w ON w.id = r.writer
+    WHERE CASE r.resolution
+        WHEN 3600 THEN r.bucket < w.folded_3600
+        WHEN 600 THEN r.bucket < w.folded_600
+        WHEN 60 THEN r.bucket < w.folded_60
+        ELSE true
+    END
     UNION ALL
     SELECT r.kind, r.bucket, r.totals, CASE WHEN r.kind = ANY($5::text[]) THEN r.entries END
     FROM metrics.writers AS w
-    JOIN folded AS f ON f.id = w.id
-    JOIN segment AS s ON s.resolution > f.resolution AND s.ends > f.coarser_until
-    JOIN metrics.rollups AS r
-        ON r.kind = ANY($4::text[]) AND r.resolution = f.resolution AND r.writer = w.id
-        AND r.bucket >= GREATEST(s.starts, f.coarser_until) AND r.bucket < LEAST(s.ends, f.until)
+    CROSS JOIN LATERAL (VALUES
+        (600, w.folded_3600, w.folded_600),
+        (60, w.folded_600, w.folded_60),
+        (10, w.folded_60, 9223372036854775807)
+    ) AS f (resolution, since, until)
+    JOIN segment AS s ON s.resolution > f.resolution AND s.ends > f.since AND s.starts < f.until
+    CROSS JOIN LATERAL (
+        SELECT kind, bucket, totals, entries
+        FROM metrics.rollups
+        WHERE kind = ANY($4::text[]) AND resolution = f.resolution
+            AND bucket >= GREATEST(s.starts, f.since) AND bucket < LEAST(s.ends, f.until)
+            AND writer = w.id
+        OFFSET 0
+    ) AS r
     WHERE w.retired_at IS NULL AND w.folded_3600 < 9223372036854775807
 """
 
@@ -212,7 +222,6 @@ async def read(
         [segment.end for segment in segments],
         list(kinds),
         list(with_histograms),
-        FINEST,
     )
     by_kind: dict[str, list[asyncpg.Record]] = {kind: [] for kind in kinds}
     for row in rows:
