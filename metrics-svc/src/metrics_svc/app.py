@@ -13,12 +13,13 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from metrics_svc.catalogue import GenaiCatalogue
-from metrics_svc.domain.price import PriceBook
-from metrics_svc.domain.price_list import OwnPrices
 from metrics_svc.engine import Engine
 from metrics_svc.ingest import Ingest
 from metrics_svc.instruments import Instruments
+from metrics_svc.price_keeper import PriceKeeper
+from metrics_svc.repricing import Repricer
 from metrics_svc.routes import ingest as ingest_routes
+from metrics_svc.routes import prices as prices_routes
 from metrics_svc.routes import query as query_routes
 from metrics_svc.routes import reads as reads_routes
 from metrics_svc.settings import Settings
@@ -37,6 +38,7 @@ from windsock_kit.middleware import standard
 from windsock_kit.postgres import open_pool
 
 _FOLD_INTERVAL_SECONDS = 10.0
+_PRICES_INTERVAL_SECONDS = 2.0
 
 
 def kept_seconds(settings: Settings) -> dict[int, int]:
@@ -69,13 +71,13 @@ def create_app(settings: Settings) -> Starlette:
             max_size=settings.database_pool_size,
         ) as pool:
             series = SeriesRegistry(pool, new_per_hour=settings.new_series_per_hour)
-            book = PriceBook(GenaiCatalogue(), OwnPrices())
+            prices = PriceKeeper(pool, GenaiCatalogue())
             writer = Writer(time.time)
             ingest = Ingest(
                 pool,
                 series,
                 writer,
-                prices=lambda: book,
+                prices=prices.book,
                 max_queued=settings.max_queued_events,
                 instruments=instruments,
             )
@@ -84,11 +86,19 @@ def create_app(settings: Settings) -> Starlette:
                 await writer.fold(pool)
 
             folding = PeriodicLoop("fold", fold, interval=_FOLD_INTERVAL_SECONDS, registry=registry)
-            async with running([folding]), ingest.running():
+            pricing = PeriodicLoop(
+                "prices", prices.tick, interval=_PRICES_INTERVAL_SECONDS, registry=registry
+            )
+            # Before the first request, so that a start with the store at hand refuses nothing.
+            await prices.tick()
+            async with running([folding, pricing]), ingest.running():
                 yield {
                     "clock": utc_now,
                     "ingest": ingest,
                     "engine": Engine(pool, series),
+                    "prices": prices,
+                    "repricer": Repricer(pool, ingest, series),
+                    "raw_retention": timedelta(days=settings.raw_retention_days),
                     "instruments": instruments,
                     "limits": limits,
                     "kept": kept_seconds(settings),
@@ -103,6 +113,7 @@ def create_app(settings: Settings) -> Starlette:
             *ingest_routes.routes,
             *reads_routes.routes,
             *query_routes.routes,
+            *prices_routes.routes,
             *documentation.routes("/api/metrics", contract, title="Windsock metrics"),
             Route("/livez", livez),
             Route("/metrics", metrics_endpoint(registry)),

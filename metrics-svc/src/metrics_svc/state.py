@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypedDict
 
 from metrics_svc.engine import Engine
 from metrics_svc.ingest import Ingest
 from metrics_svc.instruments import Instruments
+from metrics_svc.price_keeper import PriceKeeper
+from metrics_svc.repricing import Repricer
 from metrics_svc.wire.batch import Limits
 
 
@@ -18,6 +20,10 @@ class State(TypedDict):
     clock: Callable[[], datetime]
     ingest: Ingest
     engine: Engine
+    prices: PriceKeeper
+    repricer: Repricer
+    # For how long raw events are kept.
+    raw_retention: timedelta
     instruments: Instruments
     limits: Limits
     # For how many seconds rollup rows of each resolution are kept.

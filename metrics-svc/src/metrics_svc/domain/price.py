@@ -203,6 +203,7 @@ class PriceBook:
 
     def __init__(self, catalogue: Catalogue, own: OwnPrices) -> None:
         self.version = f"own/{own.version}+{catalogue.version}"
+        self.catalogue_version = catalogue.version
         self._catalogue = catalogue
         self._own_version = f"own/{own.version}"
         self._own: dict[str, list[_DatedPrice]] = {}

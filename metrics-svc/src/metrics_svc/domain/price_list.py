@@ -13,7 +13,7 @@ MAX_NAME_LENGTH = 200
 MAX_USD_PER_MILLION = Decimal(10_000)
 MAX_DECIMALS = 18
 
-_CLASSES = ("input", "output", "cached_input", "cache_write", "reasoning")
+CLASSES = ("input", "output", "cached_input", "cache_write", "reasoning")
 
 
 class InvalidPriceError(Exception):
@@ -126,7 +126,7 @@ def _date_problems(price: OwnPrice) -> Iterator[tuple[str, str]]:
 
 
 def _amount_problems(prefix: str, prices: OwnPrice | OwnTier) -> Iterator[tuple[str, str]]:
-    for name in _CLASSES:
+    for name in CLASSES:
         amount: Decimal | None = getattr(prices, name)
         if amount is None:
             continue
@@ -147,6 +147,6 @@ def _tier_problems(price: OwnPrice) -> Iterator[tuple[str, str]]:
         previous = tier.above_input_tokens
         yield from _amount_problems(prefix, tier)
         # A class forgotten in a tier would silently cost the plain price there.
-        for name in _CLASSES:
+        for name in CLASSES:
             if (getattr(tier, name) is None) != (getattr(price, name) is None):
                 yield prefix + name, "must be given in the tier and outside it, or in neither"

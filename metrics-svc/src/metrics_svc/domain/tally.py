@@ -154,8 +154,12 @@ LLM_CALL_COLUMNS = (
 STATED = "event"
 
 
-def charge(e: LlmCall, prices: Prices) -> tuple[int | None, int, str | None]:
-    """Return (cost in nano-dollars, savings by the provider's cache, price version); no cost is unpriced."""
+# (Cost in nano-dollars, savings by the provider's cache, price version); without a cost the call is unpriced.
+Charged = tuple[int | None, int, str | None]
+
+
+def charge(e: LlmCall, prices: Prices) -> Charged:
+    """Return what a call costs: what its sender said, else what its model's price makes it."""
     assert e.timestamp is not None
     card = prices.resolve(e.provider, e.model, e.timestamp.timestamp())
     if card is None:

@@ -92,11 +92,28 @@ class SeriesRegistry:
             self._made = [*made, *[now] * min(room, len(chosen))]
             if len(chosen) <= room:
                 return known
-            return known | await self._others(kind, chosen[room:])
+            return known | await self._refuse(kind, chosen[room:])
 
-    async def _others(self, kind: str, refused: list[Dimensions]) -> dict[Dimensions, int]:
+    _FIND = "SELECT id FROM metrics.series WHERE kind = $1 AND dimensions = $2"
+
+    async def counted(self, kind: str, wanted: Iterable[Dimensions]) -> Mapping[Dimensions, int]:
+        """Return the ids in which stored events of ``wanted`` were counted; series that never were are ``__other__``."""
+        known = self._ids[kind]
+        lost: list[Dimensions] = []
+        for dimensions in set(wanted) - known.keys():
+            series = await self._pool.fetchval(self._FIND, kind, dimensions)
+            if series is None:
+                lost.append(dimensions)
+            else:
+                self._learn(kind, dimensions, series)
+        return known | await self._others(kind, lost) if lost else known
+
+    async def _refuse(self, kind: str, refused: list[Dimensions]) -> dict[Dimensions, int]:
         self.limited += len(refused)
         log.warning("series_limited", kind=kind, refused=len(refused), per_hour=self._new_per_hour)
+        return await self._others(kind, refused)
+
+    async def _others(self, kind: str, refused: list[Dimensions]) -> dict[Dimensions, int]:
         found: dict[Dimensions, int] = {}
         for dimensions in refused:
             other = _other(dimensions)
