@@ -123,7 +123,7 @@ def test_a_taken_port_is_named_with_how_to_choose_another(stack: EmbeddedStack, 
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_everything_in_reverse_order(
     stack: EmbeddedStack, number: signal.Signals
 ) -> None:
