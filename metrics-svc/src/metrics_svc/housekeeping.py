@@ -73,6 +73,8 @@ class Housekeeping:
             # Held by the session: it goes with the connection, or when the pool takes that back.
             if not await connection.fetchval(_TRY_LOCK, _LOCK):
                 return False
+            # Whoever waits for a lock holds up those behind it. The pool resets this as well.
+            await connection.execute("SET lock_timeout = '2s'")
             server = await edition.extend(connection)
             return await self._run(connection, self._steps(connection, server))
 

@@ -137,9 +137,7 @@ async def prepare(
         if size > MAX_MOVED_BYTES:
             log.warning("hypertable_left_to_operator", table=table, bytes=size)
             return
-        async with connection.transaction():
-            await connection.execute("SET LOCAL lock_timeout = '2s'")
-            await connection.execute(_MAKE_HYPERTABLE, table, CHUNK)
+        await connection.execute(_MAKE_HYPERTABLE, table, CHUNK)
         log.info("hypertable_made", table=table)
     if server.edition is Edition.COMMUNITY:
         await _set_up_columnstore(connection, server, table, columnstore_after)
@@ -178,7 +176,6 @@ async def _set_up_columnstore(
     if row is None or (row["enabled"] and row["scheduled"]):
         return
     async with connection.transaction():
-        await connection.execute("SET LOCAL lock_timeout = '2s'")
         if server.has_columnstore_names():
             # Newer versions may have enabled it with choices and a schedule of their own.
             await connection.execute(await _statement(connection, _ENABLE, table))
@@ -228,9 +225,7 @@ async def expire(
         row = await connection.fetchrow(_OLD_CHUNKS, table, before)
         if row is None or not row["chunks"]:
             return Freed()
-        async with connection.transaction():
-            await connection.execute("SET LOCAL lock_timeout = '2s'")
-            dropped = await connection.fetch(_DROP_CHUNKS, table, before)
+        dropped = await connection.fetch(_DROP_CHUNKS, table, before)
         return Freed(chunks=len(dropped), size=row["size"])
     delete = await _statement(connection, _DELETE, table)
     status = await connection.execute(delete, before, DELETE_ROWS)
