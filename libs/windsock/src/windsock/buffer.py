@@ -9,9 +9,11 @@ from collections.abc import Callable
 from windsock.ambient import Ambient
 from windsock.fields import FieldValue
 
-# When it was recorded, the operation, the metadata, and either the nanoseconds of a
-# tracked block that went well (the usual case, hence the short form) or the fields.
-Record = tuple[float, str | None, Ambient | None, int | dict[str, FieldValue]]
+# Either the nanoseconds of a tracked block that went well, alone or with small metadata that
+# is merged later (the usual cases, hence the short forms), or the fields of any event.
+Payload = int | tuple[int, dict[str, object]] | dict[str, FieldValue]
+# When it was recorded, the operation, the ambient metadata, and the payload.
+Record = tuple[float, str | None, Ambient | None, Payload]
 
 
 class Marker:

@@ -8,12 +8,12 @@ import weakref
 from collections.abc import Mapping
 from time import time
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeGuard
 
 from windsock.ambient import AMBIENT, Ambient, merged
-from windsock.buffer import Buffer, Record
+from windsock.buffer import Buffer, Payload, Record
 from windsock.counters import Stats
-from windsock.fields import MAX_NAME, MAX_TEXT, Cleaner, FieldValue, InvalidFieldError, checked
+from windsock.fields import MAX_NAME, MAX_TEXT, Cleaner, InvalidFieldError, checked
 from windsock.pipeline import Pipeline, SendingPipeline
 from windsock.settings import Settings
 
@@ -274,9 +274,13 @@ class MetricsCollector:
     ) -> None:
         """Record a tracked block that did not take the short path."""
         try:
+            ambient = AMBIENT.get()
+            if failure is None and _is_small(metadata) and not (ambient and ambient.extra_slots):
+                self.buffer.put((time(), operation, ambient, (elapsed_ns, {**metadata})))
+                return
             clean = Cleaner()
             ambient = metadata_of(metadata, None, clean)
-            payload: int | dict[str, FieldValue] = elapsed_ns
+            payload: Payload = elapsed_ns
             if failure is not None:
                 payload = checked(_PERFORMANCE, _failed(elapsed_ns, failure, ambient), clean)
             self._put((time(), operation, ambient, payload), clean)
@@ -299,6 +303,24 @@ class MetricsCollector:
 
 # An error's message and context are bounded to about this many KiB.
 _ERROR_SLOTS = 4
+_SMALL_ENTRIES = 8
+_SMALL_TEXT = 100
+
+
+def _is_small(metadata: object) -> TypeGuard[dict[str, object]]:
+    """Return whether ``metadata`` is so plain that cleaning it can be left to the sender."""
+    if type(metadata) is not dict or len(metadata) > _SMALL_ENTRIES:
+        return False
+    for key, value in metadata.items():
+        if type(key) is not str or len(key) > _SMALL_TEXT:
+            return False
+        kind = type(value)
+        if kind is str:
+            if len(value) > _SMALL_TEXT:
+                return False
+        elif kind is not int and kind is not float and kind is not bool and value is not None:
+            return False
+    return True
 
 
 def metadata_of(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from windsock.ambient import Ambient
+from windsock.ambient import Ambient, merged
 from windsock.buffer import Record
 from windsock.fields import MAX_NAME, Cleaner, FieldValue, InvalidFieldError
 from windsock.settings import Settings
@@ -47,6 +47,9 @@ class Encoder:
     def encode(self, record: Record) -> str:
         """Return the event's JSON. Raises ``InvalidFieldError`` where the operation is empty."""
         recorded_at, operation, ambient, payload = record
+        if type(payload) is tuple:
+            payload, given = payload
+            ambient = merged(ambient, given, self._clean)
         metadata = self._environment if ambient is None else self._metadata(ambient)
         if type(payload) is int:
             kind, fields = "performance", f',"duration_ms":{payload / 1e6!r}'
