@@ -8,12 +8,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-from windsock_embedded.postgres import PostgresServer
 
 from metrics_svc.housekeeping import Housekeeping, HousekeepingError, Periods
 from metrics_svc.store import edition
 from metrics_svc.store.edition import Edition
 from metrics_svc.store.events import TABLES
+from windsock_embedded.postgres import PostgresServer
 from windsock_kit.clock import utc_now
 from windsock_kit.postgres import open_pool
 
@@ -187,7 +187,7 @@ async def test_step_that_fails_is_named_and_the_others_are_done(new_store: NewDa
         await pool.execute(INSERT, old, timedelta(seconds=1), 10)
         await pool.execute("DROP TABLE metrics.quality")
 
-        with pytest.raises(HousekeepingError, match="metrics.quality"):
+        with pytest.raises(HousekeepingError, match=r"metrics\.quality"):
             await Housekeeping(pool, PERIODS, utc_now).tick()
 
         assert await pool.fetchval("SELECT count(*) FROM metrics.performance") == 0
