@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -37,33 +37,35 @@ _SPANS = """
 
 
 async def new_spans(connection: Connection[asyncpg.Record], spans: Sequence[bytes]) -> set[bytes]:
-    """Take in spans (trace id and span id) and return those that were not there yet."""
+    """Take in spans or points, by their 24 bytes, and return those that were not there yet."""
     return {row["span"] for row in await connection.fetch(_SPANS, spans)}
 
 
 _LOCK_SERIES = """
-    INSERT INTO metrics.otlp_series (series, state)
-    SELECT wanted, 'null' FROM unnest($1::bytea[]) AS wanted ORDER BY wanted
+    INSERT INTO metrics.otlp_series (series)
+    SELECT DISTINCT wanted FROM unnest($1::bytea[]) AS wanted ORDER BY wanted
     ON CONFLICT (series) DO UPDATE SET received_at = now()
     RETURNING series, state
 """
 _SAVE_SERIES = """
     UPDATE metrics.otlp_series AS held
     SET state = given.state
-    FROM unnest($1::bytea[], $2::text[]) AS found (series, text), LATERAL (SELECT text::jsonb AS state) AS given
-    WHERE held.series = found.series
+    FROM unnest($1::bytea[], $2::bytea[]) AS given (series, state)
+    WHERE held.series = given.series
 """
 
 
 async def lock_series(
     connection: Connection[asyncpg.Record], series: Sequence[bytes]
-) -> dict[bytes, str]:
-    """Return the state (JSON) of OTLP series, ``null`` for new ones, held until the transaction ends."""
+) -> dict[bytes, bytes | None]:
+    """Return the state of OTLP series, ``None`` for new ones, held until the transaction ends."""
     rows = await connection.fetch(_LOCK_SERIES, series)
     return {row["series"]: row["state"] for row in rows}
 
 
-async def save_series(connection: Connection[asyncpg.Record], states: dict[bytes, str]) -> None:
+async def save_series(
+    connection: Connection[asyncpg.Record], states: Mapping[bytes, bytes]
+) -> None:
     """Store the new states of series that this transaction holds."""
     await connection.execute(_SAVE_SERIES, list(states), list(states.values()))
 
