@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 FOLD_GRACE_SECONDS = 20
 # A process that has not folded for so long is gone or stuck; another folds for it and retires its writer.
 ABANDONED_SECONDS = 180.0
-# Late totals are held only to write them whole; beyond this a new writer starts from nothing.
+# Late totals are held only to write rows whole; beyond this those not used lately are let go.
 MAX_LATE_BYTES = 8 * 2**20
 
 
@@ -35,7 +35,6 @@ class Transaction:
 
     connection: PoolConnectionProxy[asyncpg.Record]
     live_id: int
-    late_id: int | None
     live: Live
     late: Late
 
@@ -46,10 +45,12 @@ class Transaction:
         if rows:
             await rollups.write(self.connection, self.live_id, rows)
         if late:
-            if self.late_id is None:
-                self.late_id = await rollups.new_late_writer(self.connection)
-            self.late, rows = self.late.record(late)
-            await rollups.write(self.connection, self.late_id, rows)
+            writer = self.late.writer
+            if writer is None:
+                writer = await rollups.new_late_writer(self.connection)
+            self.late, by_writer = self.late.record(late, writer)
+            for owner, rows in by_writer.items():
+                await rollups.write(self.connection, owner, rows)
 
 
 class Writer:
@@ -63,7 +64,6 @@ class Writer:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._live_id: int | None = None
-        self._late_id: int | None = None
         self._live = Live()
         self._late = Late()
         self._left: list[int] = []
@@ -79,28 +79,27 @@ class Writer:
             except BaseException:
                 self._start_anew()
                 raise
-            self._live_id, self._late_id = transaction.live_id, transaction.late_id
-            self._live, self._late = transaction.live, transaction.late
-            if self._late.size > MAX_LATE_BYTES:
-                self._late_id, self._late = None, Late()
+            self._live_id, self._live = transaction.live_id, transaction.live
+            self._late = transaction.late.shrink(MAX_LATE_BYTES)
 
     async def _begin(self, connection: PoolConnectionProxy[asyncpg.Record]) -> Transaction:
         if self._live_id is None:
             folded = floor(int(self._clock()) - FOLD_GRACE_SECONDS, 3600)
             live_id = await rollups.new_live_writer(connection, folded)
-            return Transaction(connection, live_id, self._late_id, Live(folded), self._late)
-        wanted = [self._live_id] if self._late_id is None else [self._live_id, self._late_id]
+            return Transaction(connection, live_id, Live(folded), self._late)
+        late = self._late
+        wanted = [self._live_id] if late.writer is None else [self._live_id, late.writer]
         held = await rollups.hold_writers(connection, wanted)
         if self._live_id not in held:
             raise WriterLostError
-        if self._late_id not in held:
-            return Transaction(connection, self._live_id, None, self._live, Late())
-        return Transaction(connection, self._live_id, self._late_id, self._live, self._late)
+        if late.writer not in held:
+            late = Late()
+        return Transaction(connection, self._live_id, self._live, late)
 
     def _start_anew(self) -> None:
         if self._live_id is not None:
             self._left.append(self._live_id)
-        self._live_id = self._late_id = None
+        self._live_id = None
         self._live, self._late = Live(), Late()
 
     async def fold(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:

@@ -115,26 +115,63 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """The totals that ``writer`` has written for one bucket of one resolution."""
+
+    writer: int
+    totals: Totals
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
 class Late:
-    """The totals of events that came after their minute was folded: written at every resolution at once."""
+    """The totals of events that came after their minute was folded: written at every resolution at once.
 
-    totals: Mapping[int, Totals] = field(default_factory=dict)
-    size: int = 0
+    Slots are in order of their last use. One that was dropped to save memory must not be written under its
+    writer again, so after a drop ``writer`` is ``None`` until a new one is given.
+    """
 
-    def record(self, delta: Totals) -> tuple[Late, list[RollupRow]]:
-        """Return the state after ``delta`` and the rows that changed, whole, of all resolutions."""
-        after: dict[int, Totals] = {}
-        changed: list[RollupRow] = []
-        size = 0
+    slots: Mapping[tuple[int, int], Slot] = field(default_factory=dict)
+    writer: int | None = None
+
+    def record(self, delta: Totals, writer: int) -> tuple[Late, dict[int, list[RollupRow]]]:
+        """Return the state after ``delta`` and the rows that changed, whole, by writer.
+
+        New slots go to ``writer``, which has written nothing or is this state's own.
+        """
+        slots = dict(self.slots)
+        changed: dict[int, list[RollupRow]] = {}
         for resolution in RESOLUTIONS:
-            held = dict(self.totals.get(resolution, {}))
             for kind, block in delta.items():
-                coarse = coarsen(block, resolution)
-                held[kind] = add([held[kind], coarse]) if kind in held else coarse
-                changed.extend(rows(kind, resolution, _touched(held[kind], coarse, resolution)))
-            after[resolution] = held
-            size += sum(_weight(block) for block in held.values())
-        return Late(after, size), changed
+                for bucket, part in _by_bucket(coarsen(block, resolution)):
+                    place = (resolution, bucket)
+                    held = slots.pop(place, None) or Slot(writer, {}, 0)
+                    whole = add([held.totals[kind], part]) if kind in held.totals else part
+                    totals = {**held.totals, kind: whole}
+                    slots[place] = Slot(held.writer, totals, sum(map(_weight, totals.values())))
+                    changed.setdefault(held.writer, []).extend(
+                        rows(kind, resolution, _touched(whole, part, resolution))
+                    )
+        return Late(slots, writer), changed
+
+    def shrink(self, limit: int) -> Late:
+        """Return the state without the slots used longest ago, if all together are over ``limit`` bytes."""
+        size = sum(slot.weight for slot in self.slots.values())
+        if size <= limit:
+            return self
+        kept = dict(self.slots)
+        for place, slot in self.slots.items():
+            if size <= limit // 2:
+                break
+            del kept[place]
+            size -= slot.weight
+        return Late(kept)
+
+
+def _by_bucket(block: Block) -> Iterator[tuple[int, Block]]:
+    found = buckets(block)
+    for bucket in np.unique(found).tolist():
+        yield bucket, block.select(np.flatnonzero(found == bucket))
 
 
 def split(delta: Totals, folded: int) -> tuple[Totals, Totals]:
