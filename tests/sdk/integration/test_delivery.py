@@ -248,6 +248,7 @@ async def test_recording_does_not_hold_up_an_event_loop(
 def test_closing_sends_what_is_there_and_ends_the_thread(
     receiver: Receiver, collector_for: MakeCollector
 ) -> None:
+    before = set(threading.enumerate())
     collector = collector_for(endpoint=receiver.url, flush_interval_seconds=3_600)
     collector.record_quality("evaluate", 7.5)
 
@@ -255,7 +256,8 @@ def test_closing_sends_what_is_there_and_ends_the_thread(
     assert collector.close(5)
 
     assert len(receiver.events) == 1
-    assert not [thread for thread in threading.enumerate() if thread.name == "windsock-sender"]
+    started = set(threading.enumerate()) - before
+    assert "windsock-sender" not in {thread.name for thread in started}
 
 
 def test_what_is_recorded_after_closing_is_counted(

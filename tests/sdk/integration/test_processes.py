@@ -15,7 +15,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 def run(script: str, url: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
+        # Python 3.12 and later warn of any fork beside a thread, which is what is tested here.
+        [sys.executable, "-W", "error", "-W", "ignore:This process", "-c", script],
         env={**os.environ, "WINDSOCK_ENDPOINT": url, **env},
         capture_output=True,
         text=True,
@@ -149,6 +150,10 @@ if __name__ == "__main__":
     assert operations(receiver) == ["work fork", "work spawn"]
 
 
+def spool(directory: Path) -> dict[str, str]:
+    return {"WINDSOCK_SPOOL_DIR": str(directory), "WINDSOCK_MAX_BATCH_EVENTS": "5"}
+
+
 RECORD_AND_DIE = """
 import os, signal, sys, windsock
 collector = windsock.get_metrics_collector()
@@ -163,12 +168,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_what_a_killed_process_spooled_is_sent_once_by_one_of_the_next(tmp_path: Path) -> None:
     with receiving() as down:
         down.usual = Answer(503)
-        killed = run(
-            RECORD_AND_DIE,
-            down.url,
-            WINDSOCK_SPOOL_DIR=str(tmp_path),
-            WINDSOCK_MAX_BATCH_EVENTS="5",
-        )
+        killed = run(RECORD_AND_DIE, down.url, **spool(tmp_path))
         assert killed.returncode == -signal.SIGKILL
     spooled = {path.name.split("-", 1)[1].rsplit("-", 1)[0] for path in tmp_path.glob("*.batch")}
     assert len(spooled) == 6
@@ -194,16 +194,34 @@ def test_what_a_killed_process_spooled_is_sent_once_by_one_of_the_next(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_configuring_is_enough_to_send_what_was_left_behind(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    with receiving() as down:
+        down.usual = Answer(503)
+        assert run(RECORD_AND_DIE, down.url, **spool(tmp_path)).returncode == -signal.SIGKILL
+    script = """
+import sys, windsock
+windsock.configure(flush_interval_seconds=0.05)
+sys.stdin.read()
+"""
+
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", script],
+        env={**os.environ, "WINDSOCK_ENDPOINT": receiver.url, **spool(tmp_path)},
+        stdin=subprocess.PIPE,
+    ) as process:
+        receiver.wait_for_events(30)
+        process.communicate()
+
+    assert process.returncode == 0
+
+
 def test_a_batch_that_the_service_stored_before_the_kill_counts_once(tmp_path: Path) -> None:
     with receiving() as receiver:
         receiver.answers.append(Answer(cut=True, keep=True))
         receiver.usual = Answer(503)
-        killed = run(
-            RECORD_AND_DIE,
-            receiver.url,
-            WINDSOCK_SPOOL_DIR=str(tmp_path),
-            WINDSOCK_MAX_BATCH_EVENTS="5",
-        )
+        killed = run(RECORD_AND_DIE, receiver.url, **spool(tmp_path))
         assert killed.returncode == -signal.SIGKILL
         receiver.usual = Answer()
         script = "import windsock; assert windsock.flush(20)"

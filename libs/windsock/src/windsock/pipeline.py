@@ -64,7 +64,7 @@ class SendingPipeline:
             return not self.buffer.events
         marker = Marker()
         self.buffer.events.append(marker)
-        self._start()
+        self.start()
         self._sender.hurry()
         self._wake()
         return marker.reached.wait(max(timeout, 0.0))
@@ -106,7 +106,7 @@ class SendingPipeline:
             self.counters.drop(CLOSED)
             return
         if self._thread is None:
-            self._start()
+            self.start()
         if len(buffer.events) + extra_slots >= buffer.capacity:
             self.counters.drop(BUFFER_FULL)
             return
@@ -114,7 +114,8 @@ class SendingPipeline:
         if len(buffer.events) >= self._wake_at:
             self._wake()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the sender, unless it runs; the first record and ``flush`` do so too."""
         if self._thread is not None or not self._starting.acquire(blocking=False):
             return
         thread = threading.Thread(target=self._run, name="windsock-sender", daemon=True)

@@ -24,7 +24,11 @@ def configure(**settings: object) -> None:
     reported on the logger ``windsock``. Call it at the start: what was recorded before
     is sent as configured before, for which a second call waits up to a second.
     """
-    former = collector.install(SendingPipeline(Settings.from_env().changed(settings)))
+    pipeline = SendingPipeline(Settings.from_env().changed(settings))
+    former = collector.install(pipeline)
+    if pipeline.settings.enabled and pipeline.settings.spool_dir is not None:
+        # What another process left behind need not wait for this one's first event.
+        pipeline.start()
     if former is not None:
         former.close(_FORMER_TIMEOUT_SECONDS)
 

@@ -1,0 +1,50 @@
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sdk.receiver import Receiver
+from windsock.settings import Settings, variable
+
+README = Path(__file__).parents[3] / "libs" / "windsock" / "README.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    rows = re.findall(
+        r"^\| `(WINDSOCK_\w+)` \| `(\w+)` \| (?:`(.*?)`)? ?\|", README.read_text(), re.MULTILINE
+    )
+
+    written = [(name, keyword, default) for name, keyword, default in rows]
+
+    fields = dataclasses.fields(Settings)
+    assert sorted(written) == sorted(
+        (variable(field.name), field.name, spelled(field.default)) for field in fields
+    )
+
+
+def spelled(default: object) -> str:
+    if default is None:
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_every_example_runs(block: str, receiver: Receiver) -> None:
+    script = block.replace(Settings().endpoint, receiver.url)
+
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        env={**os.environ, "WINDSOCK_ENDPOINT": receiver.url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert bool(receiver.events) != ("capture()" in block)
