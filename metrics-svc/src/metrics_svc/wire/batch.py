@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -71,27 +72,32 @@ def parse_batch(body: bytes, limits: Limits, *, received: datetime) -> Batch:
 
     Events without a time get ``received``.
     """
-    try:
-        envelope = _strict.decode(body)
-    except msgspec.ValidationError:
-        return _parse_singly(body, limits, received)
-    except msgspec.DecodeError as error:
-        raise BadRequestError(f"the body is not JSON: {error}") from None
-    except RecursionError:
-        raise BadRequestError("the body is nested too deeply") from None
-    _check_size(envelope.events, limits)
-    found = enumerate(envelope.events)
-    return _checked(envelope.batch_id, found, [], limits, received, has_nul=_NUL in body)
+    with reading_json():
+        try:
+            envelope = _strict.decode(body)
+        except msgspec.ValidationError:
+            return _parse_singly(body, limits, received)
+        _check_size(envelope.events, limits)
+        found = enumerate(envelope.events)
+        return _checked(envelope.batch_id, found, [], limits, received, has_nul=_NUL in body)
 
 
-def _parse_singly(body: bytes, limits: Limits, received: datetime) -> Batch:
+@contextmanager
+def reading_json() -> Generator[None]:
+    """Turn what is wrong with a body inside the block into its answer: no JSON, or not what is expected."""
     try:
-        envelope = _loose.decode(body)
+        yield
     except msgspec.ValidationError as error:
         detail, path = located(error)
         raise InvalidError(detail, path=path) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequestError(f"the body is not JSON: {error}") from None
     except RecursionError:
         raise BadRequestError("the body is nested too deeply") from None
+
+
+def _parse_singly(body: bytes, limits: Limits, received: datetime) -> Batch:
+    envelope = _loose.decode(body)
     _check_size(envelope.events, limits)
     good: list[tuple[int, AnyEvent]] = []
     rejected: list[Rejected] = []
@@ -191,7 +197,8 @@ def _text_fault(path: str, value: Any) -> tuple[str, str] | None:
 def located(error: msgspec.ValidationError) -> tuple[str, str]:
     """Split msgspec's message into detail and path: ``Expected `int` - at `$.events[3].score```."""
     detail, _, place = str(error).partition(" - at `")
-    path = place.rstrip("`").removeprefix("$").removeprefix(".")
+    # A wrong key of a mapping is told as: key` in `$.flags
+    path = place.rpartition(" in `")[2].rstrip("`").removeprefix("$").removeprefix(".")
     if "missing required field `" in detail or "unknown field `" in detail:
         path = (path + "." if path else "") + detail.split("`")[1]
     if path == "type" and detail.startswith("Invalid value"):

@@ -15,9 +15,9 @@ from metrics_svc.domain.kind import Kind
 from metrics_svc.domain.measure import MEASURES, Measure
 from metrics_svc.domain.rollup import FINEST
 from metrics_svc.domain.summary import Filters
-from metrics_svc.wire.batch import located
+from metrics_svc.wire.batch import reading_json
 from metrics_svc.wire.parameters import DEFAULT_MINUTES, MAX_MINUTES
-from windsock_kit.errors import BadRequestError, InvalidError
+from windsock_kit.errors import InvalidError
 
 MAX_QUERIES = 100
 MAX_STEPS = 2_000
@@ -74,13 +74,8 @@ _decoder = msgspec.json.Decoder(_Body)
 
 def parse_query(body: bytes, *, now: datetime) -> QueryRequest:
     """Decode a request; anything unknown is an ``InvalidError`` with its path and what is allowed."""
-    try:
+    with reading_json():
         given = _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        detail, path = located(error)
-        raise InvalidError(detail, path=path) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadRequestError(f"the body is not JSON: {error}") from None
     start, end = _stretch(given, now.timestamp())
     step = given.step_seconds
     if step is not None and (end - start) / step > MAX_STEPS:
