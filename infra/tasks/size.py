@@ -21,7 +21,7 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
 
 def complaints(path: Path, file_limit: int) -> Iterator[str]:
     text = path.read_text()
-    name = path.relative_to(ROOT)
+    name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     lines = len(text.splitlines())
     if lines > file_limit:
         yield f"{name}: {lines} lines, at most {file_limit}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from tests.fixtures.stacks import EmbeddedStack
 from windsock_embedded import accounts, binaries
+from windsock_embedded.processes import Account
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="concerns root only")
 
@@ -46,7 +48,7 @@ def test_under_a_closed_folder_postgresql_alone_runs_as_another_user(closed_fold
 
 
 def test_a_wheel_s_postgresql_is_copied_to_where_its_user_can_run_it(closed_folder: Path) -> None:
-    account = accounts.unprivileged_account()
+    account = accounts.unprivileged_account(closed_folder)
     assert account
     wheel = binaries.find_postgres("", major=18)
     assert wheel.bundle
@@ -69,3 +71,13 @@ def test_a_wheel_s_postgresql_is_copied_to_where_its_user_can_run_it(closed_fold
         assert (again, (place / "bundle").stat().st_ino) == (copied, made)
     finally:
         shutil.rmtree(place)
+
+
+def test_root_opens_an_ordinary_user_s_data_as_that_user(closed_folder: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    (closed_folder / "postgres").mkdir(mode=0o700)
+    os.chown(closed_folder / "postgres", nobody.pw_uid, nobody.pw_gid)
+
+    account = accounts.unprivileged_account(closed_folder)
+
+    assert account == Account(nobody.pw_uid, nobody.pw_gid)

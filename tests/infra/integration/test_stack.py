@@ -123,6 +123,15 @@ def test_a_taken_port_is_named_with_how_to_choose_another(stack: EmbeddedStack, 
     assert "Traceback" not in done.stderr
 
 
+def test_a_port_chosen_twice_is_refused(stack: EmbeddedStack) -> None:
+    stack.ports["redis"] = stack.ports["gateway"]
+
+    done = stack.run("up", "--detach")
+
+    assert done.returncode == 1
+    assert "chosen for redis and gateway" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_everything_in_reverse_order(
     stack: EmbeddedStack, number: signal.Signals

@@ -17,6 +17,12 @@ def test_settings_come_from_the_environment() -> None:
     assert settings.ports == {**DEFAULT_PORTS, "gateway": 9000}
 
 
+@pytest.mark.parametrize("text", ["", "http", "0", "65536", "-1"])
+def test_a_port_that_is_none_is_refused_by_name(text: str) -> None:
+    with pytest.raises(EmbeddedError, match=f"WINDSOCK_REDIS_PORT={text} is no port"):
+        Settings.from_env({"WINDSOCK_REDIS_PORT": text})
+
+
 def test_a_template_keeps_nginx_s_own_variables() -> None:
     filled = nginx.fill_in("listen ${WINDSOCK_A}; set $x ${uri};", {"WINDSOCK_A": "1"})
 

@@ -20,10 +20,17 @@ _UNPRIVILEGED = ("postgres", "nobody", "daemon")
 _READABLE_PARENTS = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108  a 0700 folder of our own
 
 
-def unprivileged_account() -> Account | None:
-    """Return the account for PostgreSQL: ``None`` when we are not root and need no other."""
+def unprivileged_account(data_dir: Path) -> Account | None:
+    """Return the account for PostgreSQL: ``None`` when we are not root and need no other.
+
+    Existing data decides: it is opened as whoever owns it.
+    """
     if os.geteuid() != 0:
         return None
+    recorded = data_dir / PLACE_RECORD
+    place = Path(recorded.read_text().strip()) if recorded.exists() else data_dir / "postgres"
+    if place.is_dir() and (owner := place.stat()).st_uid != 0:
+        return Account(owner.st_uid, owner.st_gid)
     for name in _UNPRIVILEGED:
         try:
             entry = pwd.getpwnam(name)

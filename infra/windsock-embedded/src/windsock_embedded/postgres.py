@@ -76,7 +76,7 @@ class PostgresServer:
 
 def prepare(data_dir: Path, *, port: int, environment: Mapping[str, str]) -> PostgresServer:
     """Find programs and a data directory that fit each other; initialise it when it is new."""
-    account = accounts.unprivileged_account()
+    account = accounts.unprivileged_account(data_dir)
     place = accounts.readable_place(data_dir, account)
     data = place / "data"
     version_file = data / "PG_VERSION"

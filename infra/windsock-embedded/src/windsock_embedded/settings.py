@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from windsock_embedded.errors import EmbeddedError
+
 DEFAULT_PORTS = {"gateway": 8000, "metrics": 8001, "postgres": 15432, "redis": 16379}
 
 
@@ -21,12 +23,16 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         return cls(
             data_dir=Path(env.get("WINDSOCK_DATA_DIR", ".windsock")),
-            ports={
-                name: int(env.get(port_variable(name), default))
-                for name, default in DEFAULT_PORTS.items()
-            },
+            ports={name: _port(env, name) for name in DEFAULT_PORTS},
             environment=dict(env),
         )
+
+
+def _port(env: Mapping[str, str], name: str) -> int:
+    text = env.get(port_variable(name), str(DEFAULT_PORTS[name]))
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise EmbeddedError(f"{port_variable(name)}={text} is no port from 1 to 65535")
+    return int(text)
 
 
 def port_variable(name: str) -> str:

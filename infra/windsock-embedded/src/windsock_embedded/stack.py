@@ -5,6 +5,7 @@ import http.client
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -70,6 +71,10 @@ class Stack:
     def _check_ports(self) -> None:
         used = ["postgres", "redis", *(service.port for service in self.services), "gateway"]
         taken = []
+        for port, count in Counter(self.settings.ports[name] for name in used).items():
+            if count > 1:
+                twice = " and ".join(n for n in used if self.settings.ports[n] == port)
+                raise EmbeddedError(f"port {port} is chosen for {twice}: give each its own")
         for name in used:
             try:
                 ports.check(
