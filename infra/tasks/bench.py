@@ -9,7 +9,11 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def main(arguments: list[str]) -> int:
-    found = {path.stem: path for path in sorted(BENCHMARKS.glob("[a-z]*.py"))}
+    # A module without this line is what benchmarks share.
+    files = [
+        path for path in sorted(BENCHMARKS.glob("[a-z]*.py")) if "__main__" in path.read_text()
+    ]
+    found = {path.stem: path for path in files}
     if arguments and arguments[0] in found:
         os.chdir(BENCHMARKS.parent)
         name, *rest = arguments
