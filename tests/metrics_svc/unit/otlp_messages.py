@@ -81,7 +81,8 @@ def mapped(
     *spans: Span, resource: Mapping[str, object] | None = None, scope: str = "test"
 ) -> SpanExport:
     request = trace_request(spans, resource=resource, scope=scope)
-    return map_spans(request, oldest=OLDEST, newest=NEWEST)
+    (export,) = map_spans(request, oldest=OLDEST, newest=NEWEST)
+    return export
 
 
 def metrics_request(
@@ -96,7 +97,8 @@ def metrics_request(
 
 def mapped_points(*metrics: Metric, resource: Mapping[str, object] | None = None) -> PointExport:
     request = metrics_request(metrics, resource=resource)
-    return map_points(request, oldest=OLDEST, newest=NEWEST)
+    (export,) = map_points(request, oldest=OLDEST, newest=NEWEST)
+    return export
 
 
 def as_otlp_json(message: Message) -> bytes:

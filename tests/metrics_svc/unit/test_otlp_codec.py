@@ -164,7 +164,7 @@ def test_bad_id_costs_its_span_only(encoding: Encoding) -> None:
     if encoding is Encoding.JSON:
         body = as_otlp_json(trace_request(spans)).replace(b'"78"', b'"no hex"')
 
-    export = map_spans(decode_traces(body, encoding), oldest=OLDEST, newest=NEWEST)
+    (export,) = map_spans(decode_traces(body, encoding), oldest=OLDEST, newest=NEWEST)
 
     assert (len(export.admitted), export.rejected) == (1, 1)
 
@@ -248,12 +248,11 @@ def test_empty_requests_decode() -> None:
 def decodes_or_refuses(body: bytes, encoding: Encoding) -> None:
     """Neither decoding nor mapping may end in anything but a result or the one error."""
     for decode_and_map in (
-        lambda: map_spans(decode_traces(body, encoding), oldest=OLDEST, newest=NEWEST),
+        lambda: list(map_spans(decode_traces(body, encoding), oldest=OLDEST, newest=NEWEST)),
         lambda: [
             point.measurement()
-            for point in map_points(
-                decode_metrics(body, encoding), oldest=OLDEST, newest=NEWEST
-            ).points
+            for part in map_points(decode_metrics(body, encoding), oldest=OLDEST, newest=NEWEST)
+            for point in part.points
         ],
     ):
         try:

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from metrics_svc.domain.event import Measurement
 from metrics_svc.otlp.buckets import Buckets
 from metrics_svc.otlp.counters import CounterState, advance, dump_state, load_state
-from metrics_svc.otlp.points import Kind, Point, Reading
+from metrics_svc.otlp.points import MAX_OBSERVATIONS, Kind, Point, Reading
 from tests.metrics_svc.unit.otlp_messages import SECOND, T0, T0_NS
 
 START = T0_NS - 3600 * SECOND
+
+
+MANY = ((0, 10 * MAX_OBSERVATIONS), (10, 10 * MAX_OBSERVATIONS + 5))
 
 
 def counter(value: float, at: int, *, start: int = START) -> Point:
@@ -90,6 +93,12 @@ def test_first_value_of_an_unknown_start_is_a_baseline_only(start: int) -> None:
     added, _ = run([counter(1000, 0, start=start), counter(1010, 10, start=start)])
 
     assert totals(added) == [None, 10]
+
+
+def test_more_observations_than_can_have_been_made_since_are_a_baseline_only() -> None:
+    added, _ = run([histogram(Buckets({0: count}, bounds=(1.0,)), at) for at, count in MANY])
+
+    assert [each and each.count for each in added] == [None, 5]
 
 
 def test_integers_stay_exact_beyond_what_a_double_holds() -> None:

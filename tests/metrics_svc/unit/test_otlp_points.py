@@ -21,13 +21,17 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 
 from metrics_svc.domain.event import Measurement
-from metrics_svc.otlp.points import Kind, PointExport
+from metrics_svc.otlp.buckets import MAX_VALUE
+from metrics_svc.otlp.points import Kind, PointExport, map_points
 from tests.metrics_svc.unit.otlp_messages import (
+    NEWEST,
+    OLDEST,
     SECOND,
     T0,
     T0_NS,
     attributes,
     mapped_points,
+    metrics_request,
 )
 
 DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
@@ -217,7 +221,7 @@ def test_point_that_says_no_value_is_left_out_and_not_refused() -> None:
 
 REFUSED = {
     "without a value": gauge(number()),
-    "whose value is no finite number": gauge(number(as_double=math.nan)),
+    "whose value is no number between -1e+100 and 1e+100": gauge(number(as_double=math.nan)),
     "too old": gauge(number(as_int=1, start_time_unix_nano=0, time_unix_nano=1)),
     "in the future": gauge(number(as_int=1, time_unix_nano=2**64 - 1)),
     "that start after their time": gauge(number(as_int=1, start_time_unix_nano=T0_NS + 1)),
@@ -239,6 +243,7 @@ REFUSED = {
     ),
     "with a scale outside of -10 to 20": exponential(count=0, sum=0.0, scale=-(2**31)),
     "with a minimum above their maximum": histogram(count=1, sum=1.0, min=2.0, max=1.0),
+    "with more than 1000000000 observations": histogram(DELTA, count=2**64 - 1, sum=1.0),
 }
 
 
@@ -259,7 +264,17 @@ def test_extreme_exponential_buckets_stay_finite() -> None:
             mapped_points(exponential(count=1, sum=1.0, scale=-10, positive=buckets))
         )
 
-        assert math.isfinite(found.bins[0][0])
+        assert found.bins[0][0] in (MAX_VALUE, pytest.approx(0))
+
+
+def test_points_come_in_parts_that_hold_each_once() -> None:
+    request = metrics_request([gauge(*(number(as_int=value) for value in range(5)))])
+
+    parts = list(map_points(request, oldest=OLDEST, newest=NEWEST, size=2))
+
+    assert [len(part.points) for part in parts] == [2, 2, 1]
+    values = [point.measurement().total for part in parts for point in part.points]
+    assert values == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
 def test_series_is_told_apart_by_everything_that_identifies_it() -> None:

@@ -67,7 +67,9 @@ def spans() -> tuple[ReadableSpan, ...]:
 def export(spans: tuple[ReadableSpan, ...], encoding: Encoding) -> SpanExport:
     now = datetime.now(UTC)
     request = decode_traces(ENCODERS[encoding](encode_spans(spans)), encoding)
-    return map_spans(request, oldest=now - timedelta(hours=1), newest=now + timedelta(hours=1))
+    window = timedelta(hours=1)
+    (mapped,) = map_spans(request, oldest=now - window, newest=now + window)
+    return mapped
 
 
 @pytest.mark.parametrize("encoding", list(Encoding))
@@ -106,7 +108,7 @@ def points(reader: InMemoryMetricReader, encoding: Encoding) -> dict[str, Point]
     assert data is not None
     request = decode_metrics(ENCODERS[encoding](encode_metrics(data)), encoding)
     window = timedelta(hours=1)
-    mapped = map_points(request, oldest=now - window, newest=now + window)
+    (mapped,) = map_points(request, oldest=now - window, newest=now + window)
     assert mapped.message == ""
     return {point.labels.name: point for point in mapped.points}
 

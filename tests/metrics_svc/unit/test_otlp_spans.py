@@ -7,8 +7,18 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from metrics_svc.domain.event import LlmCall, Performance, Quality, StoredEvent
-from metrics_svc.otlp.spans import SpanExport
-from tests.metrics_svc.unit.otlp_messages import SECOND, T0, T0_NS, event, mapped, span
+from metrics_svc.otlp.spans import SpanExport, map_spans
+from tests.metrics_svc.unit.otlp_messages import (
+    NEWEST,
+    OLDEST,
+    SECOND,
+    T0,
+    T0_NS,
+    event,
+    mapped,
+    span,
+    trace_request,
+)
 
 
 def events(export: SpanExport) -> tuple[StoredEvent, ...]:
@@ -445,6 +455,21 @@ def test_span_twice_in_a_request_counts_once() -> None:
 
     assert len(export.admitted) == 2
     assert export.rejected == 0
+
+
+def test_spans_come_in_parts_that_hold_each_once() -> None:
+    spans = [span(span_id=bytes([number]) * 8) for number in (1, 2, 2, 3, 1, 4)]
+    request = trace_request([*spans, span(trace_id=b"")])
+
+    parts = list(map_spans(request, oldest=OLDEST, newest=NEWEST, size=2))
+
+    keys = [admitted.key[-1] for part in parts for admitted in part.admitted]
+    assert keys == [1, 2, 3, 4]
+    assert len(parts) == 4
+    whole = SpanExport()
+    for part in parts:
+        whole.note(part)
+    assert whole.message == "1 spans refused: 1 without a valid trace id"
 
 
 def test_empty_request_is_a_success() -> None:

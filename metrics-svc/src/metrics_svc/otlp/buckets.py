@@ -15,6 +15,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 
 MAX_BUCKETS = 2_048
 MIN_SCALE, MAX_SCALE = -10, 20
+# Greater values have squares that a double cannot hold, and rollups keep sums of squares.
+MAX_VALUE = 1e100
 _SMALLEST, _LARGEST = -1_074.0, 1_023.0
 
 Bins = tuple[tuple[float, int], ...]
@@ -94,8 +96,8 @@ class Buckets(msgspec.Struct, frozen=True, array_like=True):
             found = self._explicit_bins(low, high)
         else:
             found = self._exponential_bins(self.scale)
-        least = -math.inf if low is None else low
-        most = math.inf if high is None else high
+        least = -MAX_VALUE if low is None else low
+        most = MAX_VALUE if high is None else high
         return tuple((min(max(value, least), most), count) for value, count in found)
 
     def _explicit_bins(self, low: float | None, high: float | None) -> Iterator[tuple[float, int]]:

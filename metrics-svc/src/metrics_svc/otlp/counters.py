@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from metrics_svc.domain.event import Measurement
-from metrics_svc.otlp.points import Point, Reading
+from metrics_svc.otlp.points import MAX_OBSERVATIONS, Point, Reading
 
 
 class CounterState(msgspec.Struct, frozen=True, array_like=True):
@@ -34,7 +34,8 @@ def advance(previous: CounterState | None, point: Point) -> tuple[Measurement | 
     A point that is not newer than the state is a duplicate or came late, and one of an earlier start belongs to a
     process that has gone: neither changes anything. A later start or a value that fell is a reset, after which the
     whole value is new. A first value whose start is unknown (absent, or the point's own time: OTLP data model,
-    "Cumulative streams: handling unknown start time") is a baseline only.
+    "Cumulative streams: handling unknown start time") is a baseline only, and so is one that cannot have been counted
+    since the last point.
     """
     state = CounterState(point.start_ns, point.time_ns, _kept(point.reading))
     started = 0 < point.start_ns < point.time_ns
@@ -54,6 +55,8 @@ def _kept(reading: Reading) -> Reading:
 
 def _measured(point: Point, added: Reading | None) -> Measurement | None:
     if added is None or not (added.total if added.count is None else added.count):
+        return None
+    if (added.count or 0) > MAX_OBSERVATIONS:
         return None
     return point.measurement(added)
 

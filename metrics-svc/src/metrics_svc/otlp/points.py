@@ -44,10 +44,14 @@ from metrics_svc.otlp.attributes import (
     resource_flags,
     sentence,
 )
-from metrics_svc.otlp.buckets import BucketError, Buckets
+from metrics_svc.otlp.buckets import MAX_VALUE, BucketError, Buckets
 
 # The longest that OpenTelemetry allows.
 MAX_UNIT = 63
+# A rollup splits counts into pieces of 16 bits: this many observations of one value take 60 KiB.
+MAX_OBSERVATIONS = 1_000_000_000
+# The points of a part: few enough that making them holds nothing else up for long.
+PART = 1_000
 
 AnyPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint | SummaryDataPoint
 
@@ -112,7 +116,7 @@ class Point:
 
 @dataclass(slots=True)
 class PointExport:
-    """What a request brought. Points that say "no value" are neither in it nor refused."""
+    """What a part of a request brought. Points that say "no value" are neither in it nor refused."""
 
     points: list[Point] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
@@ -120,6 +124,10 @@ class PointExport:
     @property
     def rejected(self) -> int:
         return self.refusals.total()
+
+    def note(self, part: PointExport) -> None:
+        """Add what was refused in ``part``."""
+        self.refusals.update(part.refusals)
 
     @property
     def message(self) -> str:
@@ -144,26 +152,41 @@ class _Series:
 
 
 def map_points(
-    request: ExportMetricsServiceRequest, *, oldest: datetime, newest: datetime
-) -> PointExport:
-    """Return the points between ``oldest`` and ``newest``, in the order sent, and why others were refused."""
+    request: ExportMetricsServiceRequest, *, oldest: datetime, newest: datetime, size: int = PART
+) -> Iterator[PointExport]:
+    """Yield the points between ``oldest`` and ``newest``, in the order sent, and why others were refused.
+
+    They come in parts of ``size`` points, made as they are asked for, and at least one part comes.
+    """
     export = PointExport()
-    window = (nanoseconds(oldest), nanoseconds(newest))
+    room = size
+    for outcome in _outcomes(request, (nanoseconds(oldest), nanoseconds(newest))):
+        if isinstance(outcome, Point):
+            export.points.append(outcome)
+        else:
+            export.refusals[outcome] += 1
+        room -= 1
+        if not room:
+            yield export
+            export, room = PointExport(), size
+    yield export
+
+
+def _outcomes(
+    request: ExportMetricsServiceRequest, window: tuple[int, int]
+) -> Iterator[Point | str]:
+    """Yield each point, or why it is refused."""
     for resource_metrics in request.resource_metrics:
         resource = _resource(resource_metrics)
         for scope_metrics in resource_metrics.scope_metrics:
             scope = _digest(resource_metrics.resource.attributes, *_scope(scope_metrics))
             for metric in scope_metrics.metrics:
-                _map_metric(metric, partial(resource, scope), window, export)
-    return export
+                yield from _map_metric(metric, partial(resource, scope), window)
 
 
 def _map_metric(
-    metric: Metric,
-    series_of: Callable[[Metric, Kind], _Series],
-    window: tuple[int, int],
-    export: PointExport,
-) -> None:
+    metric: Metric, series_of: Callable[[Metric, Kind], _Series], window: tuple[int, int]
+) -> Iterator[Point | str]:
     kind_of_data = metric.WhichOneof("data")
     if kind_of_data is None:
         return
@@ -171,15 +194,15 @@ def _map_metric(
     try:
         series = series_of(metric, _kind(metric, kind_of_data))
     except _RefusedError as refusal:
-        export.refusals[str(refusal)] += sum(1 for _ in points)
+        yield from (str(refusal) for _ in points)
         return
     for point in points:
         if point.flags & DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK:
             continue
         try:
-            export.points.append(_point(point, series, window))
+            yield _point(point, series, window)
         except (_RefusedError, BucketError) as refusal:
-            export.refusals[str(refusal)] += 1
+            yield str(refusal)
 
 
 def _kind(metric: Metric, kind_of_data: str) -> Kind:
@@ -249,6 +272,8 @@ def _point(point: AnyPoint, series: _Series, window: tuple[int, int]) -> Point:
     if start > time:
         raise _RefusedError("that start after their time")
     reading = _reading(point)
+    if series.kind is not Kind.CUMULATIVE and (reading.count or 0) > MAX_OBSERVATIONS:
+        raise _RefusedError(f"with more than {MAX_OBSERVATIONS} observations")
     values = read(point.attributes)
     stored = Sorted(series.attributes.copy(), None, series.flags)
     stored.add(values)
@@ -299,6 +324,6 @@ def _number(point: NumberDataPoint) -> int | float:
 
 
 def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise _RefusedError("whose value is no finite number")
+    if not abs(value) <= MAX_VALUE:
+        raise _RefusedError(f"whose value is no number between -{MAX_VALUE:g} and {MAX_VALUE:g}")
     return value

@@ -6,7 +6,7 @@ An event's timestamp is the END of its span, since only then its numbers are kno
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -49,6 +49,8 @@ from metrics_svc.otlp.tokens import usage_of
 UNNAMED = "unknown"
 MAX_EVALUATIONS = 32
 MAX_STACK_BYTES = 4_000
+# The events of a part: few enough that making them holds nothing else up for long.
+PART = 1_000
 # Without a scale of the sender's own, a score is on ours.
 DEFAULT_SCALE = 10.0
 
@@ -67,7 +69,7 @@ class Admitted:
 
 @dataclass(slots=True)
 class SpanExport:
-    """What a request brought. A span that stands twice in it is admitted once and refused never."""
+    """What a part of a request brought. A span that stands twice in it is admitted once and refused never."""
 
     admitted: list[Admitted] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
@@ -76,6 +78,11 @@ class SpanExport:
     @property
     def rejected(self) -> int:
         return self.refusals.total()
+
+    def note(self, part: SpanExport) -> None:
+        """Add what was refused and corrected in ``part``."""
+        self.refusals.update(part.refusals)
+        self.doubts.update(part.doubts)
 
     @property
     def message(self) -> str:
@@ -108,22 +115,37 @@ class _Notes:
 
 
 def map_spans(
-    request: ExportTraceServiceRequest, *, oldest: datetime, newest: datetime
-) -> SpanExport:
-    """Return the events of all spans that ended between ``oldest`` and ``newest``, and why others were refused."""
+    request: ExportTraceServiceRequest, *, oldest: datetime, newest: datetime, size: int = PART
+) -> Iterator[SpanExport]:
+    """Yield the events of all spans that ended between ``oldest`` and ``newest``, and why others were refused.
+
+    They come in parts of about ``size`` events, made as they are asked for, and at least one part comes.
+    """
     export = SpanExport()
     window = (nanoseconds(oldest), nanoseconds(newest))
     seen: set[bytes] = set()
+    room = size
+    for source, span in _spans(request):
+        key = span.trace_id + span.span_id
+        room -= 1
+        if refusal := _refusal(span, window):
+            export.refusals[refusal] += 1
+        elif key not in seen:
+            seen.add(key)
+            events = _events(span, source, export.doubts)
+            export.admitted.append(Admitted(key, events))
+            room -= len(events) - 1
+        if room <= 0:
+            yield export
+            export, room = SpanExport(), size
+    yield export
+
+
+def _spans(request: ExportTraceServiceRequest) -> Iterator[tuple[_Source, Span]]:
     for resource_spans in request.resource_spans:
         for source, spans in _sources(resource_spans):
             for span in spans:
-                key = span.trace_id + span.span_id
-                if refusal := _refusal(span, window):
-                    export.refusals[refusal] += 1
-                elif key not in seen:
-                    seen.add(key)
-                    export.admitted.append(Admitted(key, _events(span, source, export.doubts)))
-    return export
+                yield source, span
 
 
 def _sources(resource_spans: ResourceSpans) -> Iterable[tuple[_Source, Iterable[Span]]]:
