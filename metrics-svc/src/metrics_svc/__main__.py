@@ -14,11 +14,12 @@ def main() -> None:
     """Read the settings and serve until told to stop."""
     try:
         settings = Settings.from_env()
+        app = create_app(settings)
     except SettingsError as error:
         sys.exit(f"metrics-svc: {error}")
     require_loopback(settings.host)
     logs.configure("metrics-svc", format=settings.log_format, level=settings.log_level)
-    serve.run(create_app(settings), host=settings.host, port=settings.port)
+    serve.run(app, host=settings.host, port=settings.port)
 
 
 if __name__ == "__main__":

@@ -39,16 +39,12 @@ class HousekeepingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """How long things are kept: raw events, rollup rows by resolution, and what was taken in before.
-
-    ``ahead`` is how far ahead of time an event may be.
-    """
+    """How long things are kept: raw events, rollup rows by resolution, and what was taken in before."""
 
     raw: timedelta
     rollups: Mapping[int, timedelta]
     admissions: timedelta
     columnstore_after: timedelta
-    ahead: timedelta
 
 
 class Housekeeping:
@@ -112,8 +108,9 @@ class Housekeeping:
         for table in admissions.TABLES:
             forget = partial(admissions.forget, connection, table, periods.admissions)
             yield f"forget {table}", partial(_repeat, forget, deadline)
-        before = int((now - max(periods.rollups.values()) - _MARGIN).timestamp())
-        yield "drop writers", partial(_drop_writers, connection, before, periods.ahead)
+        # A little later than their last rows go, so that these are not looked for in vain.
+        before = int((now - max(periods.rollups.values()) - 3 * _MARGIN).timestamp())
+        yield "drop writers", partial(_drop_writers, connection, before)
 
     async def _prepare(
         self, connection: Connection[asyncpg.Record], server: Server, table: str
@@ -144,11 +141,9 @@ async def _repeat(delete: _Step, deadline: float) -> bool:
     return False
 
 
-async def _drop_writers(
-    connection: Connection[asyncpg.Record], before: int, ahead: timedelta
-) -> bool:
+async def _drop_writers(connection: Connection[asyncpg.Record], before: int) -> bool:
     await rollups.retire_late_writers(connection, _LATE_WRITER_LIFE)
-    dropped = await rollups.drop_writers(connection, before, ahead)
+    dropped = await rollups.drop_writers(connection, before)
     if dropped:
         log.info("writers_dropped", writers=dropped)
     return False

@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TypedDict
 
+import asyncpg
+
 from metrics_svc.engine import Engine
 from metrics_svc.ingest import Ingest
 from metrics_svc.instruments import Instruments
 from metrics_svc.price_keeper import PriceKeeper
+from metrics_svc.probes.monitor import Probes
 from metrics_svc.repricing import Repricer
 from metrics_svc.wire.batch import Limits
 
@@ -20,6 +23,8 @@ class State(TypedDict):
     clock: Callable[[], datetime]
     ingest: Ingest
     engine: Engine
+    pool: asyncpg.Pool[asyncpg.Record]
+    probes: Probes
     prices: PriceKeeper
     repricer: Repricer
     # For how long raw events are kept.

@@ -19,7 +19,7 @@ from windsock_kit.postgres import open_pool
 
 NewDatabase = Callable[[], Awaitable[str]]
 DAY = timedelta(days=1)
-PERIODS = Periods(30 * DAY, {10: 3 * DAY, 3600: 400 * DAY}, 8 * DAY, 8 * DAY, timedelta(minutes=5))
+PERIODS = Periods(30 * DAY, {10: 3 * DAY, 3600: 400 * DAY}, 8 * DAY, 8 * DAY)
 INSERT = """
     INSERT INTO metrics.performance (ts, operation, environment, duration_ms, status)
     SELECT $1::timestamptz + number * $2::interval, 'search', 'production', number, 'ok'
@@ -123,7 +123,7 @@ async def test_columnstore_is_scheduled_where_the_edition_has_it(
     """
     async with pool_of(await new_community_database()) as pool:
         for days in (8, 9):
-            periods = Periods(30 * DAY, PERIODS.rollups, 8 * DAY, days * DAY, PERIODS.ahead)
+            periods = Periods(30 * DAY, PERIODS.rollups, 8 * DAY, days * DAY)
 
             await Housekeeping(pool, periods, utc_now).tick()
 

@@ -37,7 +37,6 @@ PERIODS = Periods(
     rollups={10: 3 * DAY, 60: 35 * DAY, 600: 100 * DAY, 3600: 400 * DAY},
     admissions=8 * DAY,
     columnstore_after=8 * DAY,
-    ahead=timedelta(minutes=5),
 )
 INSERT = """
     INSERT INTO metrics.performance (ts, operation, environment, duration_ms, status)

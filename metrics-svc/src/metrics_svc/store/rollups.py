@@ -13,7 +13,7 @@ from asyncpg.pool import PoolConnectionProxy
 from metrics_svc.domain import rollup
 from metrics_svc.domain.block import Block, Keys, Records, decode
 from metrics_svc.domain.kind import KINDS
-from metrics_svc.domain.rollup import COARSER, FOREVER, RESOLUTIONS, RollupRow
+from metrics_svc.domain.rollup import COARSER, FOREVER, RollupRow
 from metrics_svc.domain.window import Segment
 
 Connection = PoolConnectionProxy
@@ -235,11 +235,11 @@ _EXPIRE = """
     WHERE bucket < $3 AND ctid = ANY(ARRAY(
         SELECT r.ctid
         FROM metrics.rollups AS r
-        JOIN metrics.writers AS w ON w.id = r.writer
+        LEFT JOIN metrics.writers AS w ON w.id = r.writer
         WHERE r.kind = ANY($1::text[]) AND r.resolution = $2 AND r.bucket < $3
-            AND ($2 <> 10 OR r.bucket < w.folded_60)
-            AND ($2 <> 60 OR r.bucket < w.folded_600)
-            AND ($2 <> 600 OR r.bucket < w.folded_3600)
+            AND ($2 <> 10 OR r.bucket < COALESCE(w.folded_60, $3))
+            AND ($2 <> 60 OR r.bucket < COALESCE(w.folded_600, $3))
+            AND ($2 <> 600 OR r.bucket < COALESCE(w.folded_3600, $3))
         LIMIT $4
     ))
 """
@@ -259,15 +259,17 @@ _RETIRE_LATE = """
     SET retired_at = now()
     WHERE retired_at IS NULL AND folded_3600 = $2 AND started_at < now() - $1::interval
 """
-# A retired writer's rows lie before its retirement, but for events that were ahead of time.
+# Locked, so that none of them gets a row between the two statements.
+_RETIRED = """
+    SELECT id FROM metrics.writers
+    WHERE retired_at < to_timestamp($1::bigint)
+    ORDER BY id LIMIT $2
+    FOR UPDATE SKIP LOCKED
+"""
 _DROP_WRITERS = """
     DELETE FROM metrics.writers AS w
-    WHERE w.retired_at < to_timestamp($1::bigint) - $2::interval
-        AND NOT EXISTS (
-            SELECT FROM metrics.rollups AS r
-            WHERE r.kind = ANY($3::text[]) AND r.resolution = ANY($4::integer[]) AND r.bucket < $1
-                AND r.writer = w.id
-        )
+    WHERE w.id = ANY($1::bigint[])
+        AND NOT EXISTS (SELECT FROM metrics.rollups AS r WHERE r.writer = w.id)
 """
 
 
@@ -276,12 +278,16 @@ async def retire_late_writers(connection: Connection[asyncpg.Record], life: time
     await connection.execute(_RETIRE_LATE, life, FOREVER)
 
 
-async def drop_writers(connection: Connection[asyncpg.Record], before: int, ahead: timedelta) -> int:
-    """Drop the retired writers that have no rows left, and return how many.
+async def drop_writers(connection: Connection[asyncpg.Record], before: int) -> int:
+    """Drop the writers that were retired before ``before`` and have no rows left; return how many.
 
-    Only those are looked at whose rows all lie before ``before``, where rows of every resolution have expired.
+    Rows have no index by writer, so ``before`` should be so long ago that hardly any is left.
     """
-    status = await connection.execute(_DROP_WRITERS, before, ahead, list(KINDS), list(RESOLUTIONS))
+    async with connection.transaction():
+        rows = await connection.fetch(_RETIRED, before, EXPIRE_ROWS)
+        if not rows:
+            return 0
+        status = await connection.execute(_DROP_WRITERS, [row["id"] for row in rows])
     return int(status.rpartition(" ")[2])
 
 
