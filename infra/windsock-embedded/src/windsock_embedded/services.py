@@ -50,7 +50,7 @@ SERVICES = (
             "METRICS_DATABASE_URL": "{database_url}",
             "METRICS_HOST": "127.0.0.1",
             "METRICS_PORT": "{port}",
-            "METRICS_PROBES": "postgresql={database_url},redis={redis_url}",
+            "METRICS_PROBES": "redis={redis_url}",
             "METRICS_LOG_FORMAT": "json",
             "WINDSOCK_AUTH": "off",
         },
