@@ -20,12 +20,14 @@ from metrics_svc.engine import Engine
 from metrics_svc.housekeeping import INTERVAL_SECONDS, Housekeeping, Periods
 from metrics_svc.ingest import Ingest
 from metrics_svc.instruments import Instruments
+from metrics_svc.intake_otlp import OtlpIntake
 from metrics_svc.price_keeper import PriceKeeper
 from metrics_svc.probes.monitor import Probes
 from metrics_svc.probes.target import Target, TargetError, parse_targets, store_target
 from metrics_svc.repricing import Repricer
 from metrics_svc.routes import health as health_routes
 from metrics_svc.routes import ingest as ingest_routes
+from metrics_svc.routes import otlp as otlp_routes
 from metrics_svc.routes import prices as prices_routes
 from metrics_svc.routes import query as query_routes
 from metrics_svc.routes import reads as reads_routes
@@ -151,6 +153,7 @@ async def _running(
             yield {
                 "clock": utc_now,
                 "ingest": ingest,
+                "otlp": OtlpIntake(ingest, instruments),
                 "engine": Engine(pool, series),
                 "pool": pool,
                 "probes": probes,
@@ -162,6 +165,7 @@ async def _running(
                 "kept": kept_seconds(settings),
                 "max_body_bytes": settings.max_body_bytes,
                 "max_decompressed_bytes": settings.max_decompressed_bytes,
+                "max_otlp_body_bytes": settings.max_otlp_body_bytes,
             }
         await writer.retire(pool)
 
@@ -179,6 +183,7 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *ingest_routes.routes,
+            *otlp_routes.routes,
             *reads_routes.routes,
             *health_routes.routes,
             *query_routes.routes,

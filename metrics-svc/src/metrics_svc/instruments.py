@@ -1,5 +1,7 @@
 """The service's own metrics, as Prometheus names them."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from metrics_svc.domain.event import Cache, Exposure, LlmCall, Performance, Probe, Quality
@@ -32,6 +34,18 @@ class Instruments:
         self.duplicates = Counter(
             "metrics_batches_duplicate", "Batches that were stored before.", registry=registry
         )
+        self.otlp_refused = Counter(
+            "metrics_otlp_refused",
+            "Spans and points refused for good, by reason.",
+            ["signal", "reason"],
+            registry=registry,
+        )
+        self.otlp_duplicates = Counter(
+            "metrics_otlp_duplicates",
+            "Spans and points that were stored before.",
+            ["signal"],
+            registry=registry,
+        )
         self.queue = Gauge(
             "metrics_ingest_queued_events", "Events waiting for their commit.", registry=registry
         )
@@ -53,6 +67,11 @@ class Instruments:
         """Count a refused event under the field that was wrong; what is not a field counts as other."""
         name = path.partition(".")[0].partition("[")[0]
         self.rejected.labels(name if name in _FIELDS else "other").inc()
+
+    def refuse_otlp(self, signal: str, refusals: Mapping[str, int]) -> None:
+        """Count refused ``spans`` or ``points``; the reasons are ours, a few dozen constant texts."""
+        for reason, count in refusals.items():
+            self.otlp_refused.labels(signal, reason).inc(count)
 
     def flushed(self, seconds: float, events: int) -> None:
         """Note a group commit."""

@@ -23,6 +23,7 @@ class Settings:
     probe_interval_seconds: float = 10.0
     max_body_bytes: int = 8 * 2**20
     max_decompressed_bytes: int = 32 * 2**20
+    max_otlp_body_bytes: int = 20 * 2**20
     max_events_per_batch: int = 5_000
     max_queued_events: int = 50_000
     max_event_age_seconds: float = 7 * 86_400.0
@@ -117,6 +118,7 @@ _CONVERT: dict[str, Callable[[str], object]] = {
     "probe_interval_seconds": _seconds,
     "max_body_bytes": _count,
     "max_decompressed_bytes": _count,
+    "max_otlp_body_bytes": _count,
     "max_events_per_batch": _count,
     "max_queued_events": _count,
     "max_event_age_seconds": _seconds,

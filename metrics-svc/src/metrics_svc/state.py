@@ -11,6 +11,7 @@ import asyncpg
 from metrics_svc.engine import Engine
 from metrics_svc.ingest import Ingest
 from metrics_svc.instruments import Instruments
+from metrics_svc.intake_otlp import OtlpIntake
 from metrics_svc.price_keeper import PriceKeeper
 from metrics_svc.probes.monitor import Probes
 from metrics_svc.repricing import Repricer
@@ -22,6 +23,7 @@ class State(TypedDict):
 
     clock: Callable[[], datetime]
     ingest: Ingest
+    otlp: OtlpIntake
     engine: Engine
     pool: asyncpg.Pool[asyncpg.Record]
     probes: Probes
@@ -35,3 +37,4 @@ class State(TypedDict):
     kept: Mapping[int, int]
     max_body_bytes: int
     max_decompressed_bytes: int
+    max_otlp_body_bytes: int
