@@ -49,7 +49,7 @@ async def test_a_broken_migration_is_told_with_its_reason(
     running_postgres: RunningPostgres, tmp_path: Path
 ) -> None:
     url = await running_postgres.new_database("broken")
-    (tmp_path / "0001_create_things.sql").write_text(
+    (tmp_path / "99990101_create_things.sql").write_text(
         "-- migrate:up\nCREATE TABLE metrics.a (b c);\n-- migrate:down\n"
     )
 
