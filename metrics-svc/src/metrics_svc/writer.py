@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 FOLD_GRACE_SECONDS = 20
 # A process that has not folded for so long is gone or stuck; another folds for it and retires its writer.
 ABANDONED_SECONDS = 180.0
-# Late totals are held only to write rows whole; beyond this those not used lately are let go.
+# Late totals are held only to write rows whole; a resolution that takes more than its share is let go.
 MAX_LATE_BYTES = 8 * 2**20
 
 
@@ -45,12 +45,10 @@ class Transaction:
         if rows:
             await rollups.write(self.connection, self.live_id, rows)
         if late:
-            writer = self.late.writer
-            if writer is None:
-                writer = await rollups.new_late_writer(self.connection)
-            self.late, by_writer = self.late.record(late, writer)
-            for owner, rows in by_writer.items():
-                await rollups.write(self.connection, owner, rows)
+            new = await rollups.new_late_writer(self.connection) if self.late.needs_writer else 0
+            self.late, by_writer = self.late.record(late, new)
+            for writer, rows in by_writer.items():
+                await rollups.write(self.connection, writer, rows)
 
 
 class Writer:
@@ -87,14 +85,11 @@ class Writer:
             folded = floor(int(self._clock()) - FOLD_GRACE_SECONDS, 3600)
             live_id = await rollups.new_live_writer(connection, folded)
             return Transaction(connection, live_id, Live(folded), self._late)
-        late = self._late
-        wanted = [self._live_id] if late.writer is None else [self._live_id, late.writer]
+        wanted = [self._live_id, *self._late.writers]
         held = await rollups.hold_writers(connection, wanted)
         if self._live_id not in held:
             raise WriterLostError
-        if late.writer not in held:
-            late = Late()
-        return Transaction(connection, self._live_id, self._live, late)
+        return Transaction(connection, self._live_id, self._live, self._late.only(held))
 
     def _start_anew(self) -> None:
         if self._live_id is not None:

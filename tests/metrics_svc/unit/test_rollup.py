@@ -61,9 +61,8 @@ class Life:
         self.store.write("live", rows)
         if not late:
             return
-        if self.late.writer is None:
-            self.writers += 1
-        self.late, by_writer = self.late.record(late, self.late.writer or self.writers)
+        self.writers += self.late.needs_writer
+        self.late, by_writer = self.late.record(late, self.writers)
         for owner, rows in by_writer.items():
             self.store.write(f"late {owner}", rows)
 
@@ -191,7 +190,7 @@ def test_recording_leaves_the_state_before_as_it_was() -> None:
     late_before.record(delta([(0, 1, 7)]), 1)
 
     assert contents(before.totals[KIND]) == expected([(0, 1, 5)], 10)
-    assert contents(late_before.slots[10, START].totals[KIND]) == expected([(0, 1, 5)], 10)
+    assert contents(late_before.held[10].totals[KIND]) == expected([(0, 1, 5)], 10)
 
 
 def test_folding_forgets_what_lies_before() -> None:
@@ -203,18 +202,22 @@ def test_folding_forgets_what_lies_before() -> None:
     assert folded.fold(START + 120).totals == {}
 
 
-def test_late_totals_let_go_of_what_was_used_longest_ago() -> None:
-    late, _ = Late().record(delta([(0, 1, 5)]), 1)
-    late, _ = late.record(delta([(-3_600, 1, 5)]), 1)
-    late, _ = late.record(delta([(0, 1, 5)]), 1)
-    size = sum(slot.weight for slot in late.slots.values())
+def test_late_totals_that_take_too_much_are_let_go_and_begin_under_a_new_writer() -> None:
+    late, _ = Late().record(delta([(at, 1, 5) for at in range(0, 3_600, 10)]), 1)
 
-    shrunk = late.shrink(size - 1)
+    shrunk = late.shrink(40_000)
+    after, rows = shrunk.record(delta([(0, 1, 5)]), 2)
 
-    assert late.shrink(size) is late
-    assert {bucket for _, bucket in shrunk.slots} == {START}
-    # What was let go must not be written under its writer again.
-    assert shrunk.writer is None
+    assert set(shrunk.held) == {60, 600, 3_600}
+    assert shrunk.needs_writer
+    assert {owner: {row.resolution for row in made} for owner, made in rows.items()} == {
+        1: {60, 600, 3_600},
+        2: {10},
+    }
+    assert contents(after.held[10].totals[KIND]) == expected([(0, 1, 5)], 10)
+    assert after.writers == {1, 2}
+    assert not after.needs_writer
+    assert set(after.only({2}).held) == {10}
 
 
 def test_counts_beyond_sixteen_bits_survive_the_cut_into_rows() -> None:

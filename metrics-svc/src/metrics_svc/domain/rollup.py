@@ -6,7 +6,7 @@ series of one *part* (neighbouring series ids), so that a row stays small howeve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -115,63 +115,66 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """The totals that ``writer`` has written for one bucket of one resolution."""
+class Held:
+    """The totals that ``writer`` has written in rows of one resolution."""
 
     writer: int
-    totals: Totals
-    weight: int
+    totals: Totals = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Late:
     """The totals of events that came after their minute was folded: written at every resolution at once.
 
-    Slots are in order of their last use. One that was dropped to save memory must not be written under its
-    writer again, so after a drop ``writer`` is ``None`` until a new one is given.
+    What was let go to save memory must not be written under its writer again, so a resolution that holds
+    nothing begins under a new one. Coarse totals grow slower than fine ones, and so they stay longer.
     """
 
-    slots: Mapping[tuple[int, int], Slot] = field(default_factory=dict)
-    writer: int | None = None
+    held: Mapping[int, Held] = field(default_factory=dict)
 
-    def record(self, delta: Totals, writer: int) -> tuple[Late, dict[int, list[RollupRow]]]:
+    @property
+    def writers(self) -> set[int]:
+        """The writers whose rows are written again."""
+        return {held.writer for held in self.held.values()}
+
+    @property
+    def needs_writer(self) -> bool:
+        """Whether the next record needs a new writer."""
+        return len(self.held) < len(RESOLUTIONS)
+
+    def record(self, delta: Totals, new: int) -> tuple[Late, dict[int, list[RollupRow]]]:
         """Return the state after ``delta`` and the rows that changed, whole, by writer.
 
-        New slots go to ``writer``, which has written nothing or is this state's own.
+        ``new`` is a writer that has written nothing; it is not used unless ``needs_writer``.
         """
-        slots = dict(self.slots)
+        after: dict[int, Held] = {}
         changed: dict[int, list[RollupRow]] = {}
         for resolution in RESOLUTIONS:
+            held = self.held.get(resolution) or Held(new)
+            totals = dict(held.totals)
             for kind, block in delta.items():
-                for bucket, part in _by_bucket(coarsen(block, resolution)):
-                    place = (resolution, bucket)
-                    held = slots.pop(place, None) or Slot(writer, {}, 0)
-                    whole = add([held.totals[kind], part]) if kind in held.totals else part
-                    totals = {**held.totals, kind: whole}
-                    slots[place] = Slot(held.writer, totals, sum(map(_weight, totals.values())))
-                    changed.setdefault(held.writer, []).extend(
-                        rows(kind, resolution, _touched(whole, part, resolution))
-                    )
-        return Late(slots, writer), changed
+                coarse = coarsen(block, resolution)
+                totals[kind] = add([totals[kind], coarse]) if kind in totals else coarse
+                changed.setdefault(held.writer, []).extend(
+                    rows(kind, resolution, _touched(totals[kind], coarse, resolution))
+                )
+            after[resolution] = Held(held.writer, totals)
+        return Late(after), changed
 
     def shrink(self, limit: int) -> Late:
-        """Return the state without the slots used longest ago, if all together are over ``limit`` bytes."""
-        size = sum(slot.weight for slot in self.slots.values())
-        if size <= limit:
-            return self
-        kept = dict(self.slots)
-        for place, slot in self.slots.items():
-            if size <= limit // 2:
-                break
-            del kept[place]
-            size -= slot.weight
-        return Late(kept)
+        """Return the state without the resolutions that take more than their share of ``limit`` bytes."""
+        share = limit // len(RESOLUTIONS)
+        return Late(
+            {
+                resolution: held
+                for resolution, held in self.held.items()
+                if sum(map(_weight, held.totals.values())) <= share
+            }
+        )
 
-
-def _by_bucket(block: Block) -> Iterator[tuple[int, Block]]:
-    found = buckets(block)
-    for bucket in np.unique(found).tolist():
-        yield bucket, block.select(np.flatnonzero(found == bucket))
+    def only(self, writers: Collection[int]) -> Late:
+        """Return the state without what other writers than ``writers`` have written."""
+        return Late({r: held for r, held in self.held.items() if held.writer in writers})
 
 
 def split(delta: Totals, folded: int) -> tuple[Totals, Totals]:
