@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from metrics_svc.domain.window import Window
 
 # Above this many (cell, code) pairs a histogram is added up by sorting instead of by counting into an array.
 _DENSE_LIMIT = 4_000_000
+_PIECE = 8_192
 
 Filters = Mapping[str, frozenset[str | None]]
 
@@ -149,36 +151,49 @@ def summarise(
     kept = cell >= 0
     t = records.totals if kept.all() else records.totals[kept]
     sums = _sums(cell[kept], t["counters"], t["moments"], (t["low"], t["high"]), cells)
-    histograms = None
-    if histogram:
-        entry_cell = np.repeat(cell, records.totals["bins"])
-        count = records.entries["count"].astype(np.int64)
-        code = records.entries["code"]
-        if not kept.all():
-            used = entry_cell >= 0
-            entry_cell, code, count = entry_cell[used], code[used], count[used]
-        histograms = _histograms(entry_cell, code, count, cells)
+    histograms = _gathered(records, cell, cells) if histogram else None
     return Summary(kind, by.names, groups, steps, *sums, histograms)
 
 
 def _sums(
     cell: Keys, counters: Ints, moments: Floats, extremes: tuple[Floats, Floats], cells: int
 ) -> tuple[Ints, Floats, Floats, Floats]:
-    found = np.zeros((cells, counters.shape[1]), dtype=np.int64)
-    measured = np.zeros((cells, 3))
+    # Column by column, each laid out in one piece: records are wide, and numpy is slow across strides.
+    found = np.zeros((counters.shape[1], cells), dtype=np.int64)
+    measured = np.zeros((3, cells))
     low, high = np.full(cells, np.inf), np.full(cells, -np.inf)
-    if len(cell):
-        # numpy sorts 16-bit integers by radix, in linear time.
-        narrow = cell.astype(np.uint16) if cells <= 65_536 else cell
-        order = np.argsort(narrow, kind="stable")
-        ordered = cell[order]
-        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        place = ordered[starts]
-        found[place] = np.add.reduceat(counters[order], starts)
-        measured[place] = np.add.reduceat(moments[order], starts)
-        low[place] = np.minimum.reduceat(extremes[0][order], starts)
-        high[place] = np.maximum.reduceat(extremes[1][order], starts)
-    return found, measured, low, high
+    for column, target in enumerate(found):
+        np.add.at(target, cell, np.ascontiguousarray(counters[:, column]))
+    for column, target in enumerate(measured):
+        np.add.at(target, cell, np.ascontiguousarray(moments[:, column]))
+    np.minimum.at(low, cell, np.ascontiguousarray(extremes[0]))
+    np.maximum.at(high, cell, np.ascontiguousarray(extremes[1]))
+    return found.T, measured.T, low, high
+
+
+def _gathered(records: Records, cell: Keys, cells: int) -> Histograms:
+    """Add up the entries of records whose ``cell`` is not -1."""
+    bins = records.totals["bins"].astype(np.int64)
+    code, count = records.entries["code"], records.entries["count"]
+    if not len(code):
+        return Histograms(np.empty(0, np.int64), np.empty(0, np.int16), np.empty(0, np.int64))
+    first = int(code.min())
+    width = int(code.max()) - first + 1
+    if cells * width > _DENSE_LIMIT:
+        of_entry = np.repeat(cell, bins)
+        used = of_entry >= 0
+        return _histograms(of_entry[used], code[used], count[used].astype(np.int64), cells)
+    # The last row takes what belongs nowhere.
+    dense = np.zeros((cells + 1) * width, dtype=np.int64)
+    offset = np.where(cell < 0, cells, cell) * width - first
+    ends = np.cumsum(bins)
+    # In pieces that stay in the processor's cache: fresh memory for the whole costs more than the sums.
+    cuts = np.searchsorted(ends, np.arange(_PIECE, ends[-1], _PIECE), side="right").tolist()
+    for start, end in pairwise(dict.fromkeys([0, *cuts, len(bins)])):
+        begin, stop = int(ends[start] - bins[start]), int(ends[end - 1])
+        flat = np.repeat(offset[start:end], bins[start:end]) + code[begin:stop]
+        np.add.at(dense, flat, count[begin:stop].astype(np.int64))
+    return _compact(dense[: cells * width], width, first)
 
 
 def _histograms(cell: Keys, code: npt.NDArray[np.int16], count: Ints, cells: int) -> Histograms:
@@ -188,14 +203,17 @@ def _histograms(cell: Keys, code: npt.NDArray[np.int16], count: Ints, cells: int
     width = int(code.max()) - first + 1
     flat = cell * width + (code.astype(np.int64) - first)
     if cells * width <= _DENSE_LIMIT:
-        # Weights are floats, exact up to 2**53 observations.
-        dense = np.bincount(flat, weights=count, minlength=cells * width)
-        kept = np.flatnonzero(dense)
-        summed = dense[kept].astype(np.int64)
-    else:
-        order = np.argsort(flat, kind="stable")
-        ordered = flat[order]
-        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        kept = ordered[starts]
-        summed = np.add.reduceat(count[order], starts)
-    return Histograms(kept // width, (kept % width + first).astype(np.int16), summed)
+        dense = np.zeros(cells * width, dtype=np.int64)
+        np.add.at(dense, flat, count)
+        return _compact(dense, width, first)
+    order = np.argsort(flat, kind="stable")
+    ordered = flat[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    place = ordered[starts]
+    code = (place % width + first).astype(np.int16)
+    return Histograms(place // width, code, np.add.reduceat(count[order], starts))
+
+
+def _compact(dense: Ints, width: int, first: int) -> Histograms:
+    place = np.flatnonzero(dense)
+    return Histograms(place // width, (place % width + first).astype(np.int16), dense[place])
