@@ -32,6 +32,8 @@ transient_errors: tuple[type[BaseException], ...] = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
+    # What asyncpg raises when the server's farewell has reached a connection that was not in use.
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
 )
