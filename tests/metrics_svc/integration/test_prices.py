@@ -151,11 +151,13 @@ async def test_same_list_again_is_the_same_version_and_others_make_history(
     listed = (await client.get(f"{PATH}/versions")).json()["versions"]
     first = (await client.get(f"{PATH}/versions/1")).json()
     page = (await client.get(f"{PATH}/versions?before=2&limit=1")).json()["versions"]
+    restored = await put(client, *first["prices"])
 
     assert [(v["version"], v["prices"]) for v in listed] == [(2, 0), (1, 2)]
     assert [price["model"] for price in first["prices"]] == ["other", "text-embedding-004"]
     assert [v["version"] for v in page] == [1]
-    assert (await client.get(f"{PATH}/versions/3")).status_code == HTTPStatus.NOT_FOUND
+    assert (restored.json()["version"], restored.json()["prices"]) == (3, first["prices"])
+    assert (await client.get(f"{PATH}/versions/4")).status_code == HTTPStatus.NOT_FOUND
 
 
 @pytest.mark.parametrize("weak", ["", "W/"], ids=["strong", "weak"])

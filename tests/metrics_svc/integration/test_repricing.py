@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http import HTTPStatus
+from itertools import count
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
+from prometheus_client import CollectorRegistry
 
 from metrics_svc.app import create_app
 from metrics_svc.catalogue import GenaiCatalogue
@@ -24,10 +27,16 @@ from metrics_svc.domain.price_list import OwnPrice, OwnPrices
 from metrics_svc.domain.repricing import Outcome
 from metrics_svc.domain.window import Window, align
 from metrics_svc.engine import Ask, Engine
+from metrics_svc.housekeeping import Housekeeping, Periods
+from metrics_svc.ingest import Ingest
+from metrics_svc.instruments import Instruments
+from metrics_svc.repricing import Repricer
 from metrics_svc.settings import Settings
 from metrics_svc.store import calls
 from metrics_svc.store.calls import Selection
 from metrics_svc.store.series import SeriesRegistry
+from metrics_svc.writer import Writer
+from windsock_kit.clock import utc_now
 from windsock_kit.postgres import open_pool
 from windsock_kit.testing import running
 
@@ -165,6 +174,23 @@ async def test_unpriced_calls_get_their_price_and_totals_follow(
     assert not any(model == "text-embedding-004" for _, model in unpriced)
 
 
+async def test_totals_follow_on_every_edition(new_store: NewDatabase) -> None:
+    url = await new_store()
+    days = timedelta(days=8)
+    periods = Periods(raw=days, rollups={3600: days}, admissions=days, columnstore_after=days)
+    async with open_pool(url, application_name="test", min_size=0, max_size=2) as pool:
+        await Housekeeping(pool, periods, utc_now).tick()
+    async with running(create_app(Settings(database_url=url))) as client:
+        await send(client, events(7, 600, back=timedelta(days=6.9)))
+        await set_prices(client, text_embedding_004="0.025", gpt_4o=3)
+
+        done = await reprice(client)
+
+        await assert_totals_are_the_rows(url)
+        assert done["changed"] > 0
+        assert (await reprice(client))["changed"] == 0
+
+
 async def test_second_time_changes_nothing(client: httpx.AsyncClient, url: str) -> None:
     await send(client, events(2, 500, back=timedelta(hours=2)))
     await set_prices(client, made_up=1)
@@ -286,6 +312,59 @@ async def test_rows_that_another_transaction_is_charging_are_left_to_it(
 
     assert len(mine) >= len(change)
     assert theirs == []
+
+
+async def test_calls_without_a_series_of_their_own_are_corrected_where_they_count(
+    new_database: NewDatabase,
+) -> None:
+    url = await new_database()
+    call = {"type": "llm_call", "model": "made-up", "input_tokens": 1_000}
+    async with running(create_app(Settings(database_url=url, new_series_per_hour=1))) as client:
+        await send(client, [call | {"operation": name} for name in ("a", "b", "b")])
+    # Another process, whose hour is fresh.
+    async with running(create_app(Settings(database_url=url))) as client:
+        await set_prices(client, made_up=1)
+        await reprice(client)
+
+        operations = (await client.get("/api/metrics/costs")).json()["operations"]
+
+    told = {o["operation"]: (o["calls"], o["unpriced_calls"], o["cost_usd"]) for o in operations}
+    assert told == {"a": (1, 0, 0.001), "__other__": (2, 0, 0.002)}
+
+
+async def test_what_takes_too_long_is_gone_on_with_from_where_it_stopped(
+    client: httpx.AsyncClient, url: str
+) -> None:
+    await send(client, events(8, 400, back=timedelta(hours=5)))
+    now = datetime.now(UTC)
+    start, end = now - timedelta(hours=6), now + timedelta(minutes=1)
+    own = OwnPrice(None, "made-up", datetime(2025, 1, 1, tzinfo=UTC), Decimal(2), Decimal(1))
+    book = PriceBook(GenaiCatalogue(), OwnPrices().with_prices([own]))
+    examined, starts = 0, [start]
+    async with open_pool(url, application_name="test", min_size=0, max_size=3) as pool:
+        series = SeriesRegistry(pool, new_per_hour=100)
+        writer = Writer(time.time)
+        ingest = Ingest(
+            pool,
+            series,
+            writer,
+            prices=lambda: book,
+            max_queued=1_000,
+            instruments=Instruments(CollectorRegistry()),
+        )
+        # A clock on which every look is past the deadline of the one before.
+        hours = count(step=3_600)
+        repricer = Repricer(pool, ingest, series, monotonic=lambda: float(next(hours)))
+        async with ingest.running():
+            while starts[-1] < end:
+                report = await repricer.run(Selection(starts[-1], end), book, dry_run=False)
+                examined += report.outcome.examined
+                starts.append(report.done_until)
+
+    await assert_totals_are_the_rows(url)
+    assert len(starts) > 3
+    assert starts == sorted(set(starts))
+    assert examined == (await reprice(client))["examined"]
 
 
 @pytest.mark.parametrize(
