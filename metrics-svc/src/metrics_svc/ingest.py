@@ -112,7 +112,6 @@ class Ingest:
 
         It may run again when the transaction has to be repeated.
         """
-        self._check_room(size)
         return await self._submit(size, work=work)
 
     def _check_room(self, size: int) -> None:
@@ -128,6 +127,8 @@ class Ingest:
         batch_id: UUID | None = None,
         prepared: Prepared = NOTHING,
     ) -> Prepared:
+        # Again, because making series takes time in which the end may have come.
+        self._check_room(size)
         done: asyncio.Future[Prepared] = asyncio.get_running_loop().create_future()
         self._queue.append(_Submission(size, time.monotonic(), done, work, batch_id, prepared))
         self._queued += size
