@@ -64,6 +64,7 @@ class Limits:
 _strict = msgspec.json.Decoder(_Envelope)
 _loose = msgspec.json.Decoder(_Loose)
 _one = msgspec.json.Decoder(AnyEvent)
+_any = msgspec.json.Decoder(msgspec.Raw)
 _NUL = b"\\u0000"
 
 
@@ -72,7 +73,7 @@ def parse_batch(body: bytes, limits: Limits, *, received: datetime) -> Batch:
 
     Events without a time get ``received``.
     """
-    with reading_json():
+    with reading_json(body):
         try:
             envelope = _strict.decode(body)
         except msgspec.ValidationError:
@@ -83,13 +84,16 @@ def parse_batch(body: bytes, limits: Limits, *, received: datetime) -> Batch:
 
 
 @contextmanager
-def reading_json() -> Generator[None]:
-    """Turn what is wrong with a body inside the block into its answer: no JSON, or not what is expected."""
+def reading_json(body: bytes) -> Generator[None]:
+    """Turn what is wrong with ``body`` inside the block into its answer: no JSON, or not what is expected."""
     try:
-        yield
-    except msgspec.ValidationError as error:
-        detail, path = located(error)
-        raise InvalidError(detail, path=path) from None
+        try:
+            yield
+        except msgspec.ValidationError as error:
+            # The decoder stops at the first wrong value, and what follows may be no JSON at all.
+            _any.decode(body)
+            detail, path = located(error)
+            raise InvalidError(detail, path=path) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequestError(f"the body is not JSON: {error}") from None
     except RecursionError:

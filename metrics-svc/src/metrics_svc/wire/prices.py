@@ -19,8 +19,8 @@ from metrics_svc.domain.price import PriceBook, RateCard, Rates
 from metrics_svc.domain.price_list import CLASSES, InvalidPriceError, OwnPrice, OwnTier
 from metrics_svc.domain.repricing import Outcome
 from metrics_svc.store.prices import MAX_VERSION, PriceList, PriceVersion
-from metrics_svc.wire.batch import located
-from windsock_kit.errors import BadRequestError, InvalidError
+from metrics_svc.wire.batch import reading_json
+from windsock_kit.errors import InvalidError
 
 UNIT = "_usd_per_mtok"
 LOOKUP = ("model", "provider", "at")
@@ -127,13 +127,13 @@ def parse_reprice(body: bytes, *, longest: timedelta) -> RepriceRequest:
 
 def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        detail, path = located(error)
-        allowed = _fields(decoder.type, path) if "unknown field" in detail else None
-        raise InvalidError(detail, path=path, allowed=allowed) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadRequestError(f"the body is not JSON: {error}") from None
+        with reading_json(body):
+            return decoder.decode(body)
+    except InvalidError as error:
+        if error.path is None or "unknown field" not in error.detail:
+            raise
+        allowed = _fields(decoder.type, error.path)
+        raise InvalidError(error.detail, path=error.path, allowed=allowed) from None
 
 
 def _fields(body: type, path: str) -> Sequence[str]:

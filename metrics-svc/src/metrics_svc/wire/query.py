@@ -74,7 +74,7 @@ _decoder = msgspec.json.Decoder(_Body)
 
 def parse_query(body: bytes, *, now: datetime) -> QueryRequest:
     """Decode a request; anything unknown is an ``InvalidError`` with its path and what is allowed."""
-    with reading_json():
+    with reading_json(body):
         given = _decoder.decode(body)
     start, end = _stretch(given, now.timestamp())
     step = given.step_seconds
