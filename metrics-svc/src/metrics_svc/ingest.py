@@ -39,6 +39,8 @@ class Prepared:
 
 
 NOTHING = Prepared()
+# A value of its own: a batch that was stored before, even one without events.
+_DUPLICATE = Prepared()
 # Work that can only be done inside the transaction, such as telling known spans from new ones.
 Work = Callable[["PoolConnectionProxy[asyncpg.Record]"], Awaitable[Prepared]]
 
@@ -105,7 +107,7 @@ class Ingest:
         self._check_room(len(found))
         prepared = await self.prepare(found)
         done = await self._submit(len(found), batch_id=batch_id, prepared=prepared)
-        return None if done is NOTHING and found else done.accepted
+        return None if done is _DUPLICATE else done.accepted
 
     async def submit(self, size: int, work: Work) -> Prepared:
         """Run ``work`` inside the next transaction and store what it returns.
@@ -231,5 +233,5 @@ class Ingest:
                 fresh.discard(submission.batch_id)
                 outcome.append(submission.prepared)
             else:
-                outcome.append(NOTHING)
+                outcome.append(_DUPLICATE)
         return outcome
