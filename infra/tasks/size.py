@@ -19,7 +19,8 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
             yield node
 
 
-def complaints(path: Path, file_limit: int) -> Iterator[str]:
+def complaints(path: Path, file_limit: int, *, test: bool = False) -> Iterator[str]:
+    """Name what is over the budget; pytest gives a test its parameters by name."""
     text = path.read_text()
     name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     lines = len(text.splitlines())
@@ -31,7 +32,7 @@ def complaints(path: Path, file_limit: int) -> Iterator[str]:
         if length > FUNCTION_LIMIT:
             yield f"{where}: {length} lines, at most {FUNCTION_LIMIT}"
         positional = len(function.args.posonlyargs) + len(function.args.args)
-        if positional > POSITIONAL_LIMIT:
+        if positional > POSITIONAL_LIMIT and not test:
             yield f"{where}: {positional} positional parameters, at most {POSITIONAL_LIMIT}"
 
 
@@ -41,7 +42,7 @@ def main() -> int:
     )
     tests = sorted((ROOT / "tests").rglob("*.py"))
     found = [line for path in sources for line in complaints(path, FILE_LIMIT)]
-    found += [line for path in tests for line in complaints(path, TEST_FILE_LIMIT)]
+    found += [line for path in tests for line in complaints(path, TEST_FILE_LIMIT, test=True)]
     kit = sum(
         len(path.read_text().splitlines()) for path in sources if "windsock_kit" in path.parts
     )
