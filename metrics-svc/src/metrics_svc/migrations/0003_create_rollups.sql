@@ -4,8 +4,10 @@ CREATE TABLE metrics.series (
     id          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind        text NOT NULL,
     dimensions  text[] NOT NULL,
+    -- In the key's place, because dimensions may be longer than an index row: md5(dimensions::text).
+    digest      uuid NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (kind, dimensions)
+    UNIQUE (kind, digest)
 );
 
 -- A writer is one life of one process. Before folded_N (Unix seconds) its totals are in rows of N seconds;

@@ -67,8 +67,9 @@ class SeriesRegistry:
 
     # One statement for each, because arrays of arrays must be rectangular and these hold nulls.
     _ADD = """
-        INSERT INTO metrics.series (kind, dimensions) VALUES ($1, $2)
-        ON CONFLICT (kind, dimensions) DO UPDATE SET kind = excluded.kind
+        INSERT INTO metrics.series (kind, dimensions, digest)
+        VALUES ($1, $2::text[], md5($2::text[]::text)::uuid)
+        ON CONFLICT (kind, digest) DO UPDATE SET kind = excluded.kind
         RETURNING id
     """
 
@@ -81,20 +82,24 @@ class SeriesRegistry:
         if not missing:
             return known
         async with self._lock:
+            # What is there already, from before a restart or from another process, is not new.
+            await self.load()
             missing -= known.keys()
-            made = [moment for moment in self._made if moment > now - _HOUR]
-            room = max(0, self._new_per_hour - len(made))
+            self._made = [moment for moment in self._made if moment > now - _HOUR]
+            room = max(0, self._new_per_hour - len(self._made))
             chosen = sorted(missing, key=repr)
             for dimensions in chosen[:room]:
-                self._learn(
-                    kind, dimensions, await self._pool.fetchval(self._ADD, kind, dimensions)
-                )
-            self._made = [*made, *[now] * min(room, len(chosen))]
+                self._learn(kind, dimensions, await self._add(kind, dimensions))
+                self._made.append(now)
             if len(chosen) <= room:
                 return known
             return known | await self._refuse(kind, chosen[room:])
 
-    _FIND = "SELECT id FROM metrics.series WHERE kind = $1 AND dimensions = $2"
+    async def _add(self, kind: str, dimensions: Dimensions) -> int:
+        series: int = await self._pool.fetchval(self._ADD, kind, dimensions)
+        return series
+
+    _FIND = "SELECT id FROM metrics.series WHERE kind = $1 AND digest = md5($2::text[]::text)::uuid"
 
     async def counted(self, kind: str, wanted: Iterable[Dimensions]) -> Mapping[Dimensions, int]:
         """Return the ids in which stored events of ``wanted`` were counted; series that never were are ``__other__``."""
@@ -118,7 +123,7 @@ class SeriesRegistry:
         for dimensions in refused:
             other = _other(dimensions)
             if other not in self._ids[kind]:
-                self._learn(kind, other, await self._pool.fetchval(self._ADD, kind, other))
+                self._learn(kind, other, await self._add(kind, other))
             found[dimensions] = self._ids[kind][other]
         return found
 
