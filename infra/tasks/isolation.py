@@ -99,9 +99,15 @@ def empty(lock: Path) -> bool:
 
 
 def declare(member: Member, venv: Path, paths: list[str]) -> bool:
-    """Make our own sources importable as an editable install does, but without building one."""
+    """Make our sources importable, and their versions known, without building anything."""
     site = next(venv.glob("lib/python3*/site-packages"))
     (site / f"{member.package}.pth").write_text("\n".join(paths) + "\n")
+    for folder in (member.folder, *member.ours):
+        project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]
+        name, version = project["name"], project["version"]
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n")
     return True
 
 
