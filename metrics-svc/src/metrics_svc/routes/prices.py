@@ -29,6 +29,11 @@ class PreconditionFailedError(ServiceError):
     code = "precondition_failed"
 
 
+async def prices(request: Request[State]) -> Response:
+    """Tell or replace the own prices: one route, so that a refused method learns of both."""
+    return await (replace if request.method == "PUT" else show)(request)
+
+
 async def show(request: Request[State]) -> Response:
     """Tell the own prices; with ``model``, what that model costs."""
     lookup = wire.parse_lookup(request.query_params)
@@ -113,8 +118,7 @@ async def reprice(request: Request[State]) -> Response:
 
 
 routes = [
-    Route("/api/metrics/prices", show, methods=["GET"]),
-    Route("/api/metrics/prices", replace, methods=["PUT"]),
+    Route("/api/metrics/prices", prices, methods=["GET", "PUT"]),
     Route("/api/metrics/prices/versions", versions, methods=["GET"]),
     Route("/api/metrics/prices/versions/{version:int}", version, methods=["GET"]),
     Route("/api/metrics/prices/reprice", reprice, methods=["POST"]),
