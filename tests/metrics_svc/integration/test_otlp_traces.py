@@ -62,7 +62,7 @@ def export_a_conversation(endpoint: str, compression: Compression) -> bool:
         tracer.start_as_current_span("POST /ask", attributes={"windsock.gap_priority": "high"}),
         tracer.start_as_current_span("chat gpt-4o") as call,
     ):
-        call.set_attributes(dict(CALL.items()))  # type: ignore[misc]
+        call.set_attributes(CALL)
         call.set_attribute("gen_ai.usage.cache_read.input_tokens", 600)
         call.set_attribute("gen_ai.input.messages", "never to be stored")
     content = provider.force_flush()

@@ -164,7 +164,14 @@ def test_histogram_becomes_the_buckets_that_were_added() -> None:
     added, _ = run(points)
 
     assert added[1] == Measurement(
-        timestamp=T0, name="latency", unit="s", total=32.0, count=4, bins=((2.0, 3), (16.0, 1))
+        timestamp=T0,
+        name="latency",
+        unit="s",
+        total=32.0,
+        count=4,
+        low=2.0,
+        high=16.0,
+        bins=((2.0, 3), (16.0, 1)),
     )
 
 

@@ -15,8 +15,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 
 MAX_BUCKETS = 2_048
 MIN_SCALE, MAX_SCALE = -10, 20
-# Greater values have squares that a double cannot hold, and rollups keep sums of squares.
-MAX_VALUE = 1e100
+# The histogram of a rollup ends at 2**256.
+MAX_VALUE = 1e77
 _SMALLEST, _LARGEST = -1_074.0, 1_023.0
 
 Bins = tuple[tuple[float, int], ...]

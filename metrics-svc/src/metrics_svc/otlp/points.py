@@ -108,8 +108,9 @@ class Point:
             self.labels,
             total=float(total),
             count=numbers.count,
-            low=numbers.low,
-            high=numbers.high,
+            # Percentiles lie between the extremes, so those of some points must not stand for all.
+            low=bins[0][0] if numbers.low is None and bins else numbers.low,
+            high=bins[-1][0] if numbers.high is None and bins else numbers.high,
             bins=bins,
         )
 

@@ -95,7 +95,7 @@ async def _answer(request: Request[State], export: Export) -> Response:
 def _rendered(
     encoding: Encoding, status: HTTPStatus, body: bytes, headers: Mapping[str, str] | None = None
 ) -> Response:
-    return Response(body, status, headers, encoding.value)
+    return Response(body, status.value, headers, encoding.value)
 
 
 async def export_traces(request: Request[State]) -> Response:
