@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
+import numpy as np
 
+from metrics_svc.domain.block import Records
 from metrics_svc.domain.kind import KINDS, Kind
 from metrics_svc.domain.summary import Filters, Grouping, Summary, grouping, summarise
 from metrics_svc.domain.window import Window, plan
-from metrics_svc.store import rollups
+from metrics_svc.store.reader import RollupReader
 from metrics_svc.store.series import SeriesRegistry
 
 _MAX_GROUPINGS = 256
@@ -40,7 +42,7 @@ class Engine:
     """Answers questions about a window from the rollups."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], series: SeriesRegistry) -> None:
-        self._pool = pool
+        self._reader = RollupReader(pool)
         self._series = series
         self._groupings: dict[tuple[object, ...], Grouping] = {}
         self._version = -1
@@ -49,7 +51,7 @@ class Engine:
         """Answer all questions from one read, so that they agree with each other."""
         kinds = {ask.kind.name for ask in asks}
         measured = {ask.kind.name for ask in asks if ask.histogram}
-        found = await rollups.read(self._pool, plan(window), kinds, measured)
+        found = await self._reader.read(plan(window), kinds, measured)
         await self._learn(found)
         whole = Window(window.start, window.end)
         for ask in asks:
@@ -61,8 +63,7 @@ class Engine:
         return [
             summarise(
                 ask.kind,
-                found[ask.kind.name].bucket,
-                found[ask.kind.name].records,
+                found[ask.kind.name],
                 self._grouping(ask),
                 window if ask.stepped else whole,
                 histogram=ask.histogram,
@@ -70,11 +71,11 @@ class Engine:
             for ask in asks
         ]
 
-    async def _learn(self, found: Mapping[str, rollups.Stored]) -> None:
+    async def _learn(self, found: Mapping[str, Records]) -> None:
         """Make known the series that another process has made since."""
-        for kind, stored in found.items():
+        for kind, records in found.items():
             known = self._series.known(kind)
-            missing = {int(s) for s in set(stored.series.tolist())} - known.keys()
+            missing = set(np.unique(records.series).tolist()) - known.keys()
             if missing:
                 await self._series.load(missing)
 

@@ -168,7 +168,7 @@ async def test_every_resolution_adds_up_once_all_is_folded(pool: Any) -> None:
             rows = await pool.fetch(
                 "SELECT totals FROM metrics.rollups WHERE resolution = $1", resolution
             )
-            stored = decode(2, [row["totals"] for row in rows], [b""] * len(rows))
+            stored = decode(2, [0] * len(rows), [row["totals"] for row in rows], [b""] * len(rows))
             assert stored.totals["counters"][:, 0].sum() == len(range(T0 - 5_000, T0 + 9_000, 97))
 
 

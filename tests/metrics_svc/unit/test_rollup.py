@@ -35,7 +35,12 @@ class Store:
             for row in self.rows.values()
             if row.resolution == resolution and since <= row.bucket < until
         ]
-        records = decode(COUNTERS, [row.totals for row in found], [row.entries for row in found])
+        records = decode(
+            COUNTERS,
+            [row.bucket for row in found],
+            [row.totals for row in found],
+            [row.entries for row in found],
+        )
         size = records.totals.dtype.itemsize
         bucket = np.repeat(
             np.array([row.bucket for row in found], np.int64),
@@ -168,7 +173,9 @@ def test_rows_hold_one_bucket_and_one_part_each(found: list[Event]) -> None:
         assert len({(row.bucket, row.part) for row in made}) == len(made)
         for row in made:
             assert row.bucket % resolution == 0
-            series = decode(COUNTERS, [row.totals], [row.entries]).totals["series"].astype(np.int64)
+            series = (
+                decode(COUNTERS, [0], [row.totals], [row.entries]).totals["series"].astype(np.int64)
+            )
             assert set(rollup.parts(series, resolution).tolist()) == {row.part}
 
 

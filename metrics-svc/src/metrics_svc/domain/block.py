@@ -218,24 +218,34 @@ def _split_large(block: Block) -> tuple[Ints, npt.NDArray[np.int16], Ints]:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Stored records as read, not yet added up: ``totals`` and, where asked for, histogram ``entries``."""
+    """Stored records as read, not yet added up: the ``bucket`` and ``totals`` of each, and their histograms.
 
+    ``entries`` is empty where histograms were not read.
+    """
+
+    bucket: Keys
     totals: npt.NDArray[np.void]
     entries: npt.NDArray[np.void]
 
     @property
-    def bin_row(self) -> Ints:
-        """The record that each histogram entry belongs to."""
-        return np.repeat(np.arange(len(self.totals)), self.totals["bins"])
+    def series(self) -> Keys:
+        """The series of each record."""
+        found: Keys = self.totals["series"].astype(np.int64)
+        return found
 
     def block(self, keys: Keys) -> Block:
         """Return the sum of the records under ``keys``, one for each record."""
-        bins = (self.bin_row, self.entries["code"], self.entries["count"].astype(np.int64))
-        t = self.totals
+        t, e = self.totals, self.entries
+        row = np.repeat(np.arange(len(t)), t["bins"])
+        bins = (row, np.ascontiguousarray(e["code"]), e["count"].astype(np.int64))
         return _reduce(keys, t["counters"], t["moments"], t["low"], t["high"], bins)
 
 
-def decode(counters: int, totals: Sequence[bytes], entries: Sequence[bytes]) -> Records:
+def decode(
+    counters: int, buckets: Sequence[int], totals: Sequence[bytes], entries: Sequence[bytes]
+) -> Records:
     """Return the records of many stored rows at once. Without ``entries`` there is no histogram."""
     found = np.frombuffer(b"".join(totals), dtype=record(counters))
-    return Records(found, np.frombuffer(b"".join(entries), dtype=_ENTRY))
+    repeats = [len(data) // found.itemsize for data in totals]
+    bucket = np.repeat(np.array(buckets, dtype=np.int64), repeats)
+    return Records(bucket, found, np.frombuffer(b"".join(entries), dtype=_ENTRY))

@@ -13,16 +13,8 @@ from metrics_svc.domain.summary import Summary
 
 _NANOS = "_nanos"
 COUNTER_AGGREGATIONS = ("sum", "count", "rate", "avg")
-VALUE_AGGREGATIONS = (
-    "count",
-    "rate",
-    "sum",
-    "avg",
-    "min",
-    "max",
-    "stddev",
-    "p0 to p100, such as p95 or p99.9",
-)
+VALUE_AGGREGATIONS = ("count", "rate", "sum", "avg", "min", "max", "stddev")
+_PERCENTILES = "p0 to p100, such as p95 or p99.9"
 _PERCENTILE = re.compile(r"p(\d{1,3}(?:\.\d{1,4})?)")
 
 
@@ -38,13 +30,15 @@ class Measure:
     @property
     def aggregations(self) -> tuple[str, ...]:
         """The aggregations that the measure allows, as told to a user."""
-        return VALUE_AGGREGATIONS if self.counter is None else COUNTER_AGGREGATIONS
+        if self.counter is not None:
+            return COUNTER_AGGREGATIONS
+        return (*VALUE_AGGREGATIONS, _PERCENTILES)
 
     def allows(self, aggregation: str) -> bool:
         """Return whether ``aggregation`` can be worked out of this measure."""
-        if self.counter is None and percentile(aggregation) is not None:
-            return True
-        return aggregation in self.aggregations
+        if self.counter is not None:
+            return aggregation in COUNTER_AGGREGATIONS
+        return aggregation in VALUE_AGGREGATIONS or percentile(aggregation) is not None
 
     def total(self, found: Summary) -> Floats:
         """Return the sum of the measure by cell, in its unit."""

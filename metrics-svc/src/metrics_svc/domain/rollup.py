@@ -6,13 +6,14 @@ series of one *part* (neighbouring series ids), so that a row stays small howeve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
-from metrics_svc.domain.block import Block, Keys, add, encode
+from metrics_svc.domain.block import Block, Keys, Records, add, decode, encode
+from metrics_svc.domain.kind import KINDS
 
 RESOLUTIONS = (10, 60, 600, 3600)
 FINEST = RESOLUTIONS[0]
@@ -58,6 +59,25 @@ class RollupRow:
     part: int
     totals: bytes
     entries: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """What a stored row holds; ``entries`` is ``None`` where the histogram was not asked for."""
+
+    bucket: int
+    totals: bytes
+    entries: bytes | None
+
+
+def join(kind: str, found: Sequence[StoredRow]) -> Records:
+    """Return the records of many stored rows of one kind."""
+    return decode(
+        len(KINDS[kind].counters),
+        [row.bucket for row in found],
+        [row.totals for row in found],
+        [row.entries or b"" for row in found],
+    )
 
 
 def parts(series: Keys, resolution: int) -> Keys:

@@ -131,7 +131,7 @@ class Summary:
 
 
 def summarise(
-    kind: Kind, bucket: Keys, records: Records, by: Grouping, window: Window, *, histogram: bool
+    kind: Kind, records: Records, by: Grouping, window: Window, *, histogram: bool
 ) -> Summary:
     """Add up the records that fall in a group, by group and step of the window.
 
@@ -139,14 +139,16 @@ def summarise(
     """
     groups = by.groups or ([()] if not by.names else [])
     steps = window.steps()
-    series = records.totals["series"].astype(np.int64)
+    series = records.series
     group = np.full(len(series), -1, dtype=np.int64)
     inside = series < len(by.group_of)
     group[inside] = by.group_of[series[inside]]
     if window.step is None:
         cell = group
     else:
-        cell = np.where(group < 0, -1, group * len(steps) + (bucket - steps[0]) // window.step)
+        cell = np.where(
+            group < 0, -1, group * len(steps) + (records.bucket - steps[0]) // window.step
+        )
     cells = len(groups) * len(steps)
     kept = cell >= 0
     t = records.totals if kept.all() else records.totals[kept]
@@ -162,10 +164,10 @@ def _sums(
     found = np.zeros((counters.shape[1], cells), dtype=np.int64)
     measured = np.zeros((3, cells))
     low, high = np.full(cells, np.inf), np.full(cells, -np.inf)
-    for column, target in enumerate(found):
-        np.add.at(target, cell, np.ascontiguousarray(counters[:, column]))
-    for column, target in enumerate(measured):
-        np.add.at(target, cell, np.ascontiguousarray(moments[:, column]))
+    for column in range(len(found)):
+        np.add.at(found[column], cell, np.ascontiguousarray(counters[:, column]))
+    for column in range(len(measured)):
+        np.add.at(measured[column], cell, np.ascontiguousarray(moments[:, column]))
     np.minimum.at(low, cell, np.ascontiguousarray(extremes[0]))
     np.maximum.at(high, cell, np.ascontiguousarray(extremes[1]))
     return found.T, measured.T, low, high

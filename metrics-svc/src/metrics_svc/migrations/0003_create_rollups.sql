@@ -23,12 +23,16 @@ CREATE TABLE metrics.writers (
 );
 CREATE INDEX writers_live ON metrics.writers (id) WHERE retired_at IS NULL;
 
+-- Each time a row is written it gets a revision of its own, so that a reader can tell which rows it has already.
+CREATE SEQUENCE metrics.rollup_revisions CACHE 100;
+
 CREATE TABLE metrics.rollups (
     kind        text NOT NULL,
     resolution  integer NOT NULL,
     bucket      bigint NOT NULL,
     part        integer NOT NULL,
     writer      bigint NOT NULL,
+    revision    bigint NOT NULL DEFAULT nextval('metrics.rollup_revisions'),
     totals      bytea NOT NULL,
     entries     bytea NOT NULL,
     PRIMARY KEY (kind, resolution, bucket, part, writer)

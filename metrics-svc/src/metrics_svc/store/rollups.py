@@ -1,20 +1,16 @@
-"""Rollup rows and their writers: written whole, folded into coarser ones, read for a window."""
+"""Rollup rows and their writers: written whole, folded into coarser ones, dropped when their time is over."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import asyncpg
-import numpy as np
 from asyncpg.pool import PoolConnectionProxy
 
 from metrics_svc.domain import rollup
-from metrics_svc.domain.block import Block, Keys, Records, decode
 from metrics_svc.domain.kind import KINDS
-from metrics_svc.domain.rollup import COARSER, FOREVER, RollupRow
-from metrics_svc.domain.window import Segment
+from metrics_svc.domain.rollup import COARSER, FOREVER, RollupRow, StoredRow
 
 Connection = PoolConnectionProxy
 
@@ -33,7 +29,7 @@ _UPSERT = """
     FROM unnest($2::text[], $3::integer[], $4::bigint[], $5::integer[], $6::bytea[], $7::bytea[])
         AS given (kind, resolution, bucket, part, totals, entries)
     ON CONFLICT (kind, resolution, bucket, part, writer)
-    DO UPDATE SET totals = excluded.totals, entries = excluded.entries
+    DO UPDATE SET revision = excluded.revision, totals = excluded.totals, entries = excluded.entries
 """
 
 
@@ -114,15 +110,16 @@ async def fold(pool: asyncpg.Pool[asyncpg.Record], writer: int, until: int) -> b
 
 
 def _coarser(found: Sequence[asyncpg.Record], resolution: int) -> list[RollupRow]:
-    by_kind: dict[str, list[asyncpg.Record]] = {}
+    by_kind: dict[str, list[StoredRow]] = {}
     for row in found:
-        by_kind.setdefault(row["kind"], []).append(row)
+        stored = StoredRow(row["bucket"], row["totals"], row["entries"])
+        by_kind.setdefault(row["kind"], []).append(stored)
     made: list[RollupRow] = []
-    for kind, rows in by_kind.items():
-        stored = _stored(kind, rows)
-        bucket = stored.bucket - stored.bucket % resolution
-        keys = rollup.key(bucket, stored.records.totals["series"].astype(np.int64))
-        made.extend(rollup.rows(kind, resolution, stored.records.block(keys)))
+    for kind, stored_rows in by_kind.items():
+        records = rollup.join(kind, stored_rows)
+        bucket = records.bucket - records.bucket % resolution
+        block = records.block(rollup.key(bucket, records.series))
+        made.extend(rollup.rows(kind, resolution, block))
     return made
 
 
@@ -138,95 +135,6 @@ async def abandoned(pool: asyncpg.Pool[asyncpg.Record], silent_seconds: float) -
     """Return the live writers that nobody has heard of for so long: their processes are gone or stuck."""
     rows = await pool.fetch(_ABANDONED, silent_seconds, FOREVER)
     return [row["id"] for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """Records of one kind with the bucket that each is of."""
-
-    bucket: Keys
-    records: Records
-
-    @property
-    def series(self) -> Keys:
-        """The series of each record."""
-        found: Keys = self.records.totals["series"].astype(np.int64)
-        return found
-
-
-def _stored(kind: str, rows: Sequence[asyncpg.Record]) -> Stored:
-    totals = [row["totals"] for row in rows]
-    records = decode(len(KINDS[kind].counters), totals, [row["entries"] or b"" for row in rows])
-    size = records.totals.dtype.itemsize
-    repeats = np.array([len(data) // size for data in totals], dtype=np.int64)
-    bucket = np.array([row["bucket"] for row in rows], dtype=np.int64)
-    return Stored(np.repeat(bucket, repeats), records)
-
-
-# $1 resolutions, $2 starts and $3 ends of segments; $4 kinds, $5 those whose histograms are wanted.
-# First what lies in rows of the planned resolution; then, for writers that have not folded so far yet, what
-# still lies in finer rows: from where the next coarser resolution ends to where their own does. OFFSET 0 keeps
-# the planner from turning the joins around: each segment is one range of the primary key.
-_READ = """
-    WITH segment AS MATERIALIZED (
-        SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS s (resolution, starts, ends)
-    )
-    SELECT r.kind, r.bucket, r.totals, CASE WHEN r.kind = ANY($5::text[]) THEN r.entries END AS entries
-    FROM segment AS s
-    CROSS JOIN LATERAL (
-        SELECT kind, resolution, bucket, writer, totals, entries
-        FROM metrics.rollups
-        WHERE kind = ANY($4::text[]) AND resolution = s.resolution
-            AND bucket >= s.starts AND bucket < s.ends
-        OFFSET 0
-    ) AS r
-    JOIN metrics.writers AS w ON w.id = r.writer
-    WHERE CASE r.resolution
-        WHEN 3600 THEN r.bucket < w.folded_3600
-        WHEN 600 THEN r.bucket < w.folded_600
-        WHEN 60 THEN r.bucket < w.folded_60
-        ELSE true
-    END
-    UNION ALL
-    SELECT r.kind, r.bucket, r.totals, CASE WHEN r.kind = ANY($5::text[]) THEN r.entries END
-    FROM metrics.writers AS w
-    CROSS JOIN LATERAL (VALUES
-        (600, w.folded_3600, w.folded_600),
-        (60, w.folded_600, w.folded_60),
-        (10, w.folded_60, 9223372036854775807)
-    ) AS f (resolution, since, until)
-    JOIN segment AS s ON s.resolution > f.resolution AND s.ends > f.since AND s.starts < f.until
-    CROSS JOIN LATERAL (
-        SELECT kind, bucket, totals, entries
-        FROM metrics.rollups
-        WHERE kind = ANY($4::text[]) AND resolution = f.resolution
-            AND bucket >= GREATEST(s.starts, f.since) AND bucket < LEAST(s.ends, f.until)
-            AND writer = w.id
-        OFFSET 0
-    ) AS r
-    WHERE w.retired_at IS NULL AND w.folded_3600 < 9223372036854775807
-"""
-
-
-async def read(
-    pool: asyncpg.Pool[asyncpg.Record],
-    segments: Sequence[Segment],
-    kinds: Collection[str],
-    with_histograms: Collection[str],
-) -> Mapping[str, Stored]:
-    """Return every kind's records in the segments, in one statement and so of one moment."""
-    rows = await pool.fetch(
-        _READ,
-        [segment.resolution for segment in segments],
-        [segment.start for segment in segments],
-        [segment.end for segment in segments],
-        list(kinds),
-        list(with_histograms),
-    )
-    by_kind: dict[str, list[asyncpg.Record]] = {kind: [] for kind in kinds}
-    for row in rows:
-        by_kind[row["kind"]].append(row)
-    return {kind: _stored(kind, found) for kind, found in by_kind.items()}
 
 
 EXPIRE_ROWS = 1_000
@@ -289,8 +197,3 @@ async def drop_writers(connection: Connection[asyncpg.Record], before: int) -> i
             return 0
         status = await connection.execute(_DROP_WRITERS, [row["id"] for row in rows])
     return int(status.rpartition(" ")[2])
-
-
-def block_of(stored: Stored) -> Block:
-    """Return the sum of stored records by (bucket, series)."""
-    return stored.records.block(rollup.key(stored.bucket, stored.series))
