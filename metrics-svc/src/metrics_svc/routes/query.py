@@ -56,7 +56,7 @@ async def query(request: Request[State]) -> Response:
             "to": answers.instant(window.end),
             "step_seconds": window.step,
             "relative_error": answers.ERROR,
-            "queries": [_answer(each, summaries, seconds) for each in asked.queries],
+            "queries": [_answer(each, summaries, seconds, window) for each in asked.queries],
         }
     )
 
@@ -92,7 +92,7 @@ def _durations(window: Window, now: float) -> Floats:
 
 
 def _answer(
-    asked: Query, summaries: dict[tuple[object, ...], Summary], seconds: Floats
+    asked: Query, summaries: dict[tuple[object, ...], Summary], seconds: Floats, window: Window
 ) -> dict[str, Any]:
     found = summaries[_key(asked, asked.measure)]
     if asked.denominator is None:
@@ -109,7 +109,7 @@ def _answer(
         "aggregation": asked.aggregation,
         **({"denominator": asked.denominator.name} if asked.denominator else {}),
         "unit": unit,
-        "series": _series(asked, found, values, samples),
+        "series": _series(asked, found, values, samples, stepped=window.step is not None),
     }
 
 
@@ -132,9 +132,10 @@ def _ratio(
     return values, whole
 
 
-def _series(asked: Query, found: Summary, values: Floats, samples: Floats) -> list[dict[str, Any]]:
+def _series(
+    asked: Query, found: Summary, values: Floats, samples: Floats, *, stepped: bool
+) -> list[dict[str, Any]]:
     width = len(found.steps)
-    stepped = len(found.steps) > 1
     made: list[dict[str, Any]] = []
     for number, group in enumerate(found.groups):
         cells = range(number * width, (number + 1) * width)
