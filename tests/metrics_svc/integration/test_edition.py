@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 
 from metrics_svc.housekeeping import Housekeeping, HousekeepingError, Periods
 from metrics_svc.store import edition
@@ -142,9 +143,12 @@ async def test_role_that_may_not_install_goes_on_without(
     await owner.execute(f'REVOKE CREATE ON DATABASE "{database}" FROM metrics')
     await owner.close()
     async with pool_of(url) as pool:
-        await Housekeeping(pool, PERIODS, utc_now).tick()
+        with structlog.testing.capture_logs() as logs:
+            await Housekeeping(pool, PERIODS, utc_now).tick()
 
         assert (await edition.detect(pool)).edition is Edition.PLAIN
+    (told,) = [entry for entry in logs if entry["event"] == "timescaledb_not_installed"]
+    assert "permission denied" in told["reason"]
 
 
 async def test_table_that_takes_long_to_move_is_left_to_the_operator(

@@ -90,9 +90,11 @@ async def detect(
 # The setting exists where the server has preloaded the extension; creating it anywhere else ends the session.
 _OFFERED = """
     SELECT
-        has_database_privilege(current_database(), 'CREATE')
-        AND current_setting('timescaledb.max_background_workers', true) IS NOT NULL
-        AND EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')
+        current_setting('timescaledb.max_background_workers', true) IS NOT NULL
+        AND EXISTS (
+            SELECT FROM pg_available_extensions
+            WHERE name = 'timescaledb' AND installed_version IS NULL
+        )
 """
 
 
@@ -102,7 +104,7 @@ async def extend(connection: Connection[asyncpg.Record]) -> Server:
     if server.edition is Edition.PLAIN and await connection.fetchval(_OFFERED):
         try:
             await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
-        except asyncpg.InsufficientPrivilegeError as error:
+        except asyncpg.PostgresError as error:
             log.info("timescaledb_not_installed", reason=str(error))
         else:
             server = await detect(connection)
