@@ -97,9 +97,7 @@ _FORGET = {
 TABLES = tuple(_FORGET)
 
 
-async def forget(
-    connection: Connection[asyncpg.Record], table: str, older_than: timedelta
-) -> bool:
+async def forget(connection: Connection[asyncpg.Record], table: str, older_than: timedelta) -> bool:
     """Drop some of what is too old to come again: an event that old is refused by its timestamp.
 
     Returns whether more may be left.
