@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from metrics_svc.domain.health import overall
 from metrics_svc.domain.kind import CACHE, LLM_CALL, PERFORMANCE, QUALITY
 from metrics_svc.domain.summary import Summary
 from metrics_svc.domain.window import Window
@@ -43,6 +44,18 @@ class _Reading:
         """Render ``content`` behind the common head."""
         return json(answers.head(self.asked, self.window, self._now) | content)
 
+    def health(self) -> Answer:
+        """Return the latest probes; the store answers, or this answer would not be."""
+        results = self._state["probes"].latest()
+        lag = self._state["ingest"].lag_seconds()
+        return {
+            "status": overall(results, store_up=True, lag_seconds=lag),
+            "components": [
+                {"target": r.target, "status": r.status, "latency_ms": r.latency_ms}
+                for r in results
+            ],
+        }
+
     def series(self, points: list[Answer]) -> Answer:
         """Return points of time as they stand in an answer."""
         return {"step_seconds": self.window.step, "points": points}
@@ -75,6 +88,7 @@ async def dashboard(request: Request[State]) -> Response:
             },
             "quality": answers.quality_of(judged)[0],
             "cache": {"layers": answers.layers(lookups)},
+            "health": reading.health(),
         }
     )
 
