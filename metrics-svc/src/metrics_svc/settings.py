@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, Self
 
 
@@ -54,7 +55,9 @@ class Settings:
                 "METRICS_DATABASE_URL is not set; give it a PostgreSQL address, for example"
                 " postgresql://windsock:secret@127.0.0.1:5432/windsock"
             )
-        return cls(**given)  # type: ignore[arg-type]  # The converters below give each field its type.
+        settings = cls(**given)  # type: ignore[arg-type]  # The converters below give each field its type.
+        _check_retention(settings)
+        return settings
 
 
 class SettingsError(ValueError):
@@ -64,6 +67,22 @@ class SettingsError(ValueError):
 def variable_of(name: str) -> str:
     """Return the environment variable of a field."""
     return "WINDSOCK_AUTH" if name == "auth" else f"METRICS_{name.upper()}"
+
+
+def _check_retention(settings: Settings) -> None:
+    # A window is answered from the coarsest rows that fit in it, so these must stay as long as finer ones.
+    kept = (
+        ("rollup_10s_retention_days", settings.rollup_10s_retention_days),
+        ("rollup_1m_retention_days", settings.rollup_1m_retention_days),
+        ("rollup_10m_retention_days", settings.rollup_10m_retention_days),
+        ("rollup_1h_retention_days", settings.rollup_1h_retention_days),
+    )
+    for (finer, least), (coarser, days) in pairwise(kept):
+        if days < least:
+            raise SettingsError(
+                f"{variable_of(coarser)}={days} is wrong: it must be at least"
+                f" {variable_of(finer)}, which is {least}"
+            )
 
 
 def _text(text: str) -> str:
