@@ -105,7 +105,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=200)
     options = parser.parse_args()
     results = [asyncio.run(measure(options.events, options.repeats))]
-    found: dict[str, Any] = {"benchmark": "reads", "series": "12 operations x 5 priorities x 5 models"}
+    found: dict[str, Any] = {
+        "benchmark": "reads",
+        "series": "12 operations x 5 priorities x 5 models",
+    }
     if options.times > 1:
         results.append(asyncio.run(measure(options.events * options.times, options.repeats)))
         first, second = (result["milliseconds"] for result in results)
