@@ -139,9 +139,8 @@ async def _running(
         folding = PeriodicLoop(
             "fold", partial(writer.fold, pool), interval=_FOLD_INTERVAL_SECONDS, registry=registry
         )
-        pricing = PeriodicLoop(
-            "prices", prices.tick, interval=_PRICES_INTERVAL_SECONDS, registry=registry
-        )
+        every = _PRICES_INTERVAL_SECONDS
+        pricing = PeriodicLoop("prices", prices.tick, interval=every, registry=registry)
         probing = PeriodicLoop("probes", probes.tick, interval=interval, registry=registry)
         # Housekeeping is not among them: what it fails at can wait, and nothing else stops.
         loops[:] = [folding, pricing, probing]
