@@ -11,8 +11,9 @@ import pytest
 
 from metrics_svc.domain.event import MAX_NAME, Performance
 from metrics_svc.domain.kind import LLM_CALL, OTHER, PERFORMANCE
+from metrics_svc.domain.summary import TooManyCellsError
 from metrics_svc.domain.window import Window
-from metrics_svc.engine import Ask, TooManyCellsError
+from metrics_svc.engine import Ask
 from metrics_svc.store.series import SeriesRegistry
 from tests.metrics_svc.replica import T0, Clock, Replica, moment
 from windsock_kit.errors import UnavailableError
@@ -153,6 +154,32 @@ async def test_failure_half_way_leaves_what_was_made(pool: Any) -> None:
     ids = await registry.ensure(KIND, wanted, now=0)
 
     assert len({ids[s] for s in wanted}) == 2
+
+
+async def test_answers_do_not_depend_on_how_many_series_there_ever_were(pool: Any) -> None:
+    await pool.execute(
+        """
+        INSERT INTO metrics.series (kind, dimensions, digest)
+        SELECT 'performance', ARRAY['old' || n, 'production', NULL, NULL, NULL, NULL],
+            md5(n::text)::uuid
+        FROM generate_series(1, 60000) AS n
+        """
+    )
+    async with Replica(pool, Clock(T0 + 10)).running() as one:
+        await one.series.load()
+        await one.ingest.submit_batch(uuid4(), [event("new")])
+
+        plain, stepped = await one.engine.ask(
+            Window(T0, T0 + 3_600, 60),
+            [
+                Ask(PERFORMANCE, ("operation",), histogram=True),
+                Ask(PERFORMANCE, ("operation",), stepped=True),
+            ],
+        )
+
+    assert plain.groups == [("new",)]
+    assert stepped.groups == [("new",)]
+    assert stepped.counter("count").sum() == 1
 
 
 async def test_question_with_too_many_values_is_refused(pool: Any) -> None:

@@ -19,7 +19,13 @@ from metrics_svc.domain.window import Window
 _DENSE_LIMIT = 4_000_000
 _PIECE = 8_192
 
+MAX_CELLS = 50_000
+
 Filters = Mapping[str, frozenset[str | None]]
+
+
+class TooManyCellsError(Exception):
+    """A question would be answered with more values than anybody can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +141,19 @@ def summarise(
 ) -> Summary:
     """Add up the records that fall in a group, by group and step of the window.
 
-    Without any dimension to group by there is one group always, so that "nothing" is a sum of zero.
+    Without any dimension to group by there is one group always, so that "nothing" is a sum of zero; else groups
+    without a record are left out. Raises ``TooManyCellsError`` for many more cells than records.
     """
-    groups = by.groups or ([()] if not by.names else [])
-    steps = window.steps()
     series = records.series
     group = np.full(len(series), -1, dtype=np.int64)
     inside = series < len(by.group_of)
     group[inside] = by.group_of[series[inside]]
+    groups, group = _occurring(by, group)
+    steps = window.steps()
+    if len(groups) * len(steps) > max(MAX_CELLS, len(series)):
+        raise TooManyCellsError(
+            f"the answer would have {len(groups) * len(steps)} values, at most {MAX_CELLS}"
+        )
     if window.step is None:
         cell = group
     else:
@@ -155,6 +166,16 @@ def summarise(
     sums = _sums(cell[kept], t["counters"], t["moments"], (t["low"], t["high"]), cells)
     histograms = _gathered(records, cell, cells) if histogram else None
     return Summary(kind, by.names, groups, steps, *sums, histograms)
+
+
+def _occurring(by: Grouping, group: Keys) -> tuple[list[Dimensions], Keys]:
+    """Return the groups that occur, and the number among them of each record's group."""
+    if not by.names:
+        return [()], group
+    # The last place is that of -1, no group.
+    seen = np.bincount(group + 1, minlength=len(by.groups) + 1)[1:] > 0
+    place = np.append(np.cumsum(seen) - 1, -1)
+    return [by.groups[number] for number in np.flatnonzero(seen).tolist()], place[group]
 
 
 def _sums(

@@ -12,10 +12,10 @@ from starlette.routing import Route
 
 from metrics_svc.domain.block import Floats
 from metrics_svc.domain.measure import Measure, evaluate, percentile
-from metrics_svc.domain.summary import Summary
+from metrics_svc.domain.summary import Summary, TooManyCellsError
 from metrics_svc.domain.tally import Dimensions
 from metrics_svc.domain.window import Window, align, finest_kept
-from metrics_svc.engine import Ask, TooManyCellsError
+from metrics_svc.engine import Ask
 from metrics_svc.state import State
 from metrics_svc.version import VERSION
 from metrics_svc.wire import answers
