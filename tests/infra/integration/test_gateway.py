@@ -116,13 +116,40 @@ def test_a_body_of_eight_mebibytes_passes_and_one_over_nine_is_a_problem(
     assert refused.json()["code"] == "too_large"
 
 
-def test_malformed_http_is_a_problem_too(shared_stack: EmbeddedStack) -> None:
+@pytest.mark.parametrize(
+    ("request_head", "status", "code"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"NONSENSE\r\n\r\n", 400, "bad_request"),
+        (b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "bad_request"),
+        (
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nX: %b\r\n\r\n" % (b"a" * 33_000),
+            400,
+            "bad_request",
+        ),
+        (b"GET /?%b HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"a" * 9_000), 414, "uri_too_long"),
+    ],
+    ids=["no host", "no request line", "bad escape", "long header", "long address"],
+)
+def test_malformed_http_is_a_problem_too(
+    shared_stack: EmbeddedStack, request_head: bytes, status: int, code: str
+) -> None:
     with socket.create_connection(("127.0.0.1", shared_stack.ports["gateway"])) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        connection.sendall(request_head)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
 
-    assert answer.startswith(b"HTTP/1.1 400")
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "bad_request"
+    assert answer.startswith(b"HTTP/1.1 %d" % status)
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == code
+
+
+@pytest.mark.parametrize("path", ["/api/metrics", "/.gateway/timeout"])
+def test_what_is_no_address_of_a_service_is_not_found(
+    shared_stack: EmbeddedStack, path: str
+) -> None:
+    answer = httpx.get(shared_stack.gateway + path)
+
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "not_found"
 
 
 def test_a_service_that_is_down_is_a_problem_with_when_to_retry(stack: EmbeddedStack) -> None:

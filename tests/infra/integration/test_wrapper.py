@@ -28,9 +28,9 @@ def bare(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(bare: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(bare: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [bare / "task", "--version"],
+        [bare / "task", *(arguments or ("--version",))],
         env={"PATH": str(bare / "bin"), "HOME": str(bare), **environment},
         cwd="/",
         capture_output=True,
@@ -70,17 +70,36 @@ def test_without_the_venv_module_one_line_says_what_to_install(bare: Path) -> No
     assert "apt install python3-venv" in done.stderr
 
 
-def test_what_is_set_up_is_used_without_a_word(bare: Path) -> None:
+@pytest.fixture
+def ready(bare: Path) -> Path:
+    """Give the same, set up, with a task that says what it was given and ends with status 3."""
     task = bare / ".venv" / "bin" / "task"
     task.parent.mkdir(parents=True)
-    task.write_text('#!/bin/sh\necho "$@"\n')
+    task.write_text('#!/bin/sh\necho "$@"\nexit 3\n')
     task.chmod(0o755)
     (bare / ".venv" / ".set-up").write_text(_wanted(bare))
+    return bare
 
-    done = run(bare)
 
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"--taskfile {bare}/Taskfile.yml --version\n"
+@pytest.mark.parametrize(
+    "arguments", ["--version", "up", "up -- --detach", "replay -- -", "-v check"]
+)
+def test_what_is_set_up_is_used_without_a_word(ready: Path, arguments: str) -> None:
+    done = run(ready, *arguments.split())
+
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout == f"--exit-code --taskfile {ready}/Taskfile.yml {arguments}\n"
+
+
+def test_an_option_without_the_dashes_before_it_is_answered_with_the_right_command(
+    ready: Path,
+) -> None:
+    done = run(ready, "up", "--detach")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "windsock: put -- before the options of a command: ./task up -- --detach\n"
+    )
 
 
 def test_a_changed_lock_calls_for_set_up(bare: Path) -> None:

@@ -44,14 +44,14 @@ def main(arguments: Sequence[str] | None = None, *, services: Sequence[Service] 
 
 def _parser(settings: Settings) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="windsock_embedded", description="Run Windsock's servers and services on 127.0.0.1."
+        prog="./task", description="Run Windsock's servers and services on 127.0.0.1."
     )
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--data-dir",
         type=Path,
         default=settings.data_dir,
-        help="databases, logs and state (WINDSOCK_DATA_DIR; %(default)s)",
+        help="databases, logs and state: WINDSOCK_DATA_DIR; now %(default)s",
     )
     for name in DEFAULT_PORTS:
         shared.add_argument(
@@ -59,12 +59,18 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
             type=_port,
             default=settings.ports[name],
             metavar="PORT",
-            help=f"({port_variable(name)}; %(default)s)",
+            help=f"{port_variable(name)}; now %(default)s",
         )
     commands = parser.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up", parents=[shared], help="start everything; Ctrl-C stops it")
+
+    def command(name: str, does: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, parents=[shared], prog=f"./task {name} --", help=does, description=does
+        )
+
+    up = command("up", "Start everything and wait until it is ready; Ctrl-C stops it.")
     up.add_argument(
-        "--detach", action="store_true", help="return when everything is ready; `down` stops it"
+        "--detach", action="store_true", help="return when all is ready; ./task down stops it"
     )
     # Taskfile.yml's: when ./task is killed with SIGKILL, its launcher ends as well.
     up.add_argument(
@@ -74,17 +80,16 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
         const=os.getppid(),
         help=argparse.SUPPRESS,
     )
-    commands.add_parser("down", parents=[shared], help="stop what `up` started")
-    commands.add_parser("status", parents=[shared], help="say what is running")
-    commands.add_parser("migrate", parents=[shared], help="bring the database up to date")
+    command("down", "Stop what ./task up started.")
+    command("status", "Say what is running, and where; exit status 1 if nothing is.")
+    command("migrate", "Bring the database of the running stack up to date.")
     return parser
 
 
 def _port(text: str) -> int:
-    number = int(text)
-    if not 0 < number < 65536:
-        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
-    return number
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got {text!r}")
+    return int(text)
 
 
 def _with_flags(settings: Settings, options: argparse.Namespace) -> Settings:

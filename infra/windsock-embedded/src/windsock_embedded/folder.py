@@ -23,6 +23,7 @@ class Folder:
         self.logs = self.path / "logs"
         self._run = self.path / "run"
         self._lock: TextIO | None = None
+        self._log_starts: dict[Path, int] = {}
 
     def create(self) -> None:
         try:
@@ -116,11 +117,13 @@ class Folder:
         for log in self.logs.glob("*.log"):
             if log.stat().st_size > LOG_LIMIT_BYTES:
                 log.replace(log.with_suffix(".log.1"))
+        self._log_starts = {log: log.stat().st_size for log in self.logs.glob("*.log")}
 
     def log_tail(self, name: str, lines: int = 8) -> str:
-        """Return the last lines of a log, for an error message."""
+        """Return the last lines that this run wrote to a log, for an error message."""
+        log = self.log(name)
         try:
-            text = self.log(name).read_bytes()[-8000:].decode(errors="replace")
+            text = log.read_bytes()[self._log_starts.get(log, 0) :][-8000:].decode(errors="replace")
         except OSError:
             return ""
         return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
