@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -27,6 +27,8 @@ from windsock_kit.postgres import unavailable
 log = structlog.get_logger(__name__)
 
 MAX_FLUSH_EVENTS = 10_000
+# One transaction copies its rows while another writes its totals and commits.
+LANES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Ingest:
         self._queue: deque[_Submission] = deque()
         self._queued = 0
         self._arrived = asyncio.Event()
+        self._work_lock = asyncio.Lock()
         self._stopping = False
         self.last_commit: float | None = None
 
@@ -141,13 +144,13 @@ class Ingest:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Flush for the life of the block; at its end what waits is flushed and the rest refused."""
-        task = asyncio.create_task(self._run(), name="ingest")
+        lanes = [asyncio.create_task(self._run(), name=f"ingest-{lane}") for lane in range(LANES)]
         try:
             yield
         finally:
             self._stopping = True
             self._arrived.set()
-            await task
+            await asyncio.gather(*lanes)
 
     async def _run(self) -> None:
         while self._queue or not self._stopping:
@@ -204,18 +207,29 @@ class Ingest:
             await self._flush([submission])
 
     async def _commit(self, group: list[_Submission]) -> list[Prepared]:
-        async with self._writer.transaction(self._pool) as transaction:
-            outcome = await self._admit(transaction.connection, group)
-            rows: dict[str, list[Row]] = {}
-            totals: dict[str, list[Block]] = {}
-            for prepared in outcome:
-                for kind, found in prepared.rows.items():
-                    rows.setdefault(kind, []).extend(found)
-                for kind, block in prepared.totals.items():
-                    totals.setdefault(kind, []).append(block)
-            for kind, found in rows.items():
-                await events.append(transaction.connection, kind, found)
-            await transaction.add({kind: add(blocks) for kind, blocks in totals.items()})
+        # Two lanes that admit spans in crossed order would wait for each other; batches are admitted sorted.
+        has_work = any(submission.work is not None for submission in group)
+        async with (
+            self._work_lock if has_work else nullcontext(),
+            self._pool.acquire() as connection,
+        ):
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                outcome = await self._admit(connection, group)
+                rows, totals = _merged(outcome)
+                for kind, found in rows.items():
+                    await events.append(connection, kind, found)
+                if totals:
+                    async with self._writer.turn(connection) as turn:
+                        await turn.add(totals)
+                        await transaction.commit()
+                else:
+                    await transaction.commit()
+            except BaseException:
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await transaction.rollback()
+                raise
         for kind, found in rows.items():
             self._instruments.stored.labels(kind).inc(len(found))
         return outcome
@@ -235,3 +249,14 @@ class Ingest:
             else:
                 outcome.append(_DUPLICATE)
         return outcome
+
+
+def _merged(parts: Sequence[Prepared]) -> tuple[dict[str, list[Row]], dict[str, Block]]:
+    rows: dict[str, list[Row]] = {}
+    blocks: dict[str, list[Block]] = {}
+    for part in parts:
+        for kind, found in part.rows.items():
+            rows.setdefault(kind, []).extend(found)
+        for kind, block in part.totals.items():
+            blocks.setdefault(kind, []).append(block)
+    return rows, {kind: add(found) for kind, found in blocks.items()}

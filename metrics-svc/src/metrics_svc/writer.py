@@ -30,8 +30,8 @@ class WriterLostError(Exception):
 
 
 @dataclass(slots=True)
-class Transaction:
-    """One transaction in which totals are added; what it leads to becomes true with its commit."""
+class Turn:
+    """The right to add totals in one transaction; what it leads to becomes true with the commit."""
 
     connection: PoolConnectionProxy[asyncpg.Record]
     live_id: int
@@ -67,29 +67,32 @@ class Writer:
         self._left: list[int] = []
 
     @asynccontextmanager
-    async def transaction(self, pool: asyncpg.Pool[asyncpg.Record]) -> AsyncGenerator[Transaction]:
-        """Run the block in a transaction of this writer; one at a time."""
+    async def turn(self, connection: PoolConnectionProxy[asyncpg.Record]) -> AsyncGenerator[Turn]:
+        """Give the block the right to add totals; it must end with the commit of its transaction.
+
+        One at a time: the next turn builds upon what this one has committed. What needs no totals, such as
+        copying the raw rows, is better done before, while another transaction has its turn.
+        """
         async with self._lock:
             try:
-                async with pool.acquire() as connection, connection.transaction():
-                    transaction = await self._begin(connection)
-                    yield transaction
+                turn = await self._begin(connection)
+                yield turn
             except BaseException:
                 self._start_anew()
                 raise
-            self._live_id, self._live = transaction.live_id, transaction.live
-            self._late = transaction.late.shrink(MAX_LATE_BYTES)
+            self._live_id, self._live = turn.live_id, turn.live
+            self._late = turn.late.shrink(MAX_LATE_BYTES)
 
-    async def _begin(self, connection: PoolConnectionProxy[asyncpg.Record]) -> Transaction:
+    async def _begin(self, connection: PoolConnectionProxy[asyncpg.Record]) -> Turn:
         if self._live_id is None:
             folded = floor(int(self._clock()) - FOLD_GRACE_SECONDS, 3600)
             live_id = await rollups.new_live_writer(connection, folded)
-            return Transaction(connection, live_id, Live(folded), self._late)
+            return Turn(connection, live_id, Live(folded), self._late)
         wanted = [self._live_id, *self._late.writers]
         held = await rollups.hold_writers(connection, wanted)
         if self._live_id not in held:
             raise WriterLostError
-        return Transaction(connection, self._live_id, self._live, self._late.only(held))
+        return Turn(connection, self._live_id, self._live, self._late.only(held))
 
     def _start_anew(self) -> None:
         if self._live_id is not None:

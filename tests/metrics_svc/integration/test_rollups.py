@@ -108,8 +108,12 @@ class Story:
         replica = self._replicas[who]
         prepared = await replica.ingest.prepare(self._events(found))
         with suppress(StoppedError):
-            async with replica.writer.transaction(self.pool) as transaction:
-                await transaction.add(prepared.totals)
+            async with (
+                self.pool.acquire() as connection,
+                connection.transaction(),
+                replica.writer.turn(connection) as turn,
+            ):
+                await turn.add(prepared.totals)
                 raise StoppedError
 
     async def retire(self, who: int) -> None:
