@@ -47,7 +47,6 @@ from windsock_kit.middleware import standard
 from windsock_kit.postgres import open_pool
 
 _FOLD_INTERVAL_SECONDS = 10.0
-_PRICES_INTERVAL_SECONDS = 2.0
 
 
 def kept_seconds(settings: Settings) -> dict[int, int]:
@@ -133,14 +132,14 @@ async def _running(
             max_queued=settings.max_queued_events,
             instruments=instruments,
         )
+        instruments.watch(pool, queued=lambda: ingest.queued, limited=lambda: series.limited)
         interval = settings.probe_interval_seconds
         probes = Probes(targets, ingest.submit_batch, interval=interval, clock=utc_now)
 
         folding = PeriodicLoop(
             "fold", partial(writer.fold, pool), interval=_FOLD_INTERVAL_SECONDS, registry=registry
         )
-        every = _PRICES_INTERVAL_SECONDS
-        pricing = PeriodicLoop("prices", prices.tick, interval=every, registry=registry)
+        pricing = PeriodicLoop("prices", prices.tick, interval=2.0, registry=registry)
         probing = PeriodicLoop("probes", probes.tick, interval=interval, registry=registry)
         # Housekeeping is not among them: what it fails at can wait, and nothing else stops.
         loops[:] = [folding, pricing, probing]

@@ -1,7 +1,10 @@
 """The service's own metrics, as Prometheus names them."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+import asyncpg
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from metrics_svc.domain.event import Cache, Exposure, LlmCall, Performance, Probe, Quality
@@ -62,6 +65,19 @@ class Instruments:
         self._flush_events = Histogram(
             "metrics_flush_events", "Events of one group commit.", buckets=_SIZES, registry=registry
         )
+
+    def watch(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        *,
+        queued: Callable[[], int],
+        limited: Callable[[], int],
+    ) -> None:
+        """Tell what these say whenever somebody asks."""
+        self.pool_size.set_function(pool.get_size)
+        self.pool_idle.set_function(pool.get_idle_size)
+        self.queue.set_function(queued)
+        self.series_limited.set_function(limited)
 
     def reject(self, path: str) -> None:
         """Count a refused event under the field that was wrong; what is not a field counts as other."""

@@ -186,6 +186,22 @@ async def test_good_events_among_bad_ones_are_stored(client: httpx.AsyncClient, 
     assert 'metrics_events_rejected_total{field="duration_ms"} 1.0' in text
 
 
+async def test_own_metrics_tell_of_the_pool_and_the_limit_of_series(
+    core_url: str, pool: Any
+) -> None:
+    settings = Settings(database_url=core_url, new_series_per_hour=1)
+    async with running(create_app(settings)) as client:
+        events = [PERFORMANCE_EVENT | {"operation": name} for name in ("a", "b", "c")]
+        await client.post(PATH, content=body(*events))
+        text = (await client.get("/metrics")).text
+
+    told = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(told["metrics_pool_connections"]) >= 1
+    assert 0 <= float(told["metrics_pool_idle"]) <= float(told["metrics_pool_connections"])
+    assert float(told["metrics_series_limited"]) >= 2
+    assert float(told["metrics_ingest_queued_events"]) == 0
+
+
 DEEP = b'{"type":"performance","operation":"x","duration_ms":1,"error_context":{"a":%s}}'
 ENVELOPE = b'{"batch_id":"%s","events":[%s]}'
 BAD_BODIES: dict[str, tuple[bytes, int, str, str | None]] = {
