@@ -111,7 +111,24 @@ async def test_money_is_told_in_dollars(sent: Any) -> None:
 
     told = await value(client, "llm_call.cost_usd", "sum")
 
-    assert told == pytest.approx(float(traffic.cost(of(events, "llm_call"))), abs=1e-6)
+    assert told == float(traffic.cost(of(events, "llm_call")))
+
+
+async def test_small_money_is_told_to_the_nano_dollar(client: httpx.AsyncClient) -> None:
+    events = [{"type": "llm_call", "operation": "x", "cost_usd": 0.000000002}] * 3
+    content = {"batch_id": str(uuid4()), "events": events}
+    await client.post("/api/metrics/events", content=orjson.dumps(content))
+
+    assert await value(client, "llm_call.cost_usd", "sum") == 0.000000006
+    assert await value(client, "llm_call.cost_usd", "avg") == 0.000000002
+
+
+async def test_counts_are_of_events_and_not_in_the_unit_of_the_values(sent: Any) -> None:
+    client, _ = sent
+
+    told = await ask(client, {"measure": "performance.duration_ms", "aggregation": "count"})
+
+    assert told["queries"][0]["unit"] == "events"
 
 
 async def test_ratio_divides_sums_of_one_kind_or_of_two(sent: Any) -> None:

@@ -25,6 +25,10 @@ from windsock_kit.errors import InvalidError
 from windsock_kit.postgres import unavailable
 from windsock_kit.responses import json
 
+# The values may be money, which is whole in nano-dollars.
+_DIGITS = 9
+_UNITS = {"count": "events", "rate": "1/s"}
+
 
 async def query(request: Request[State]) -> Response:
     """Answer any number of questions about one stretch of time, from one read."""
@@ -99,7 +103,7 @@ def _answer(
         lasted = np.tile(seconds, len(found.groups))
         values = evaluate(asked.measure, asked.aggregation, found, seconds=lasted)
         samples = asked.measure.samples(found)
-        unit = "1/s" if asked.aggregation == "rate" else asked.measure.unit
+        unit = _UNITS.get(asked.aggregation, asked.measure.unit)
     else:
         values, samples = _ratio(asked, asked.denominator, summaries)
         unit = f"{asked.measure.unit}/{asked.denominator.unit}"
@@ -142,7 +146,10 @@ def _series(
         if group and not any(samples[cell] for cell in cells):
             continue
         told = [
-            {"value": answers.number(values[cell]), "samples": answers.number(samples[cell])}
+            {
+                "value": answers.number(values[cell], _DIGITS),
+                "samples": answers.number(samples[cell]),
+            }
             for cell in cells
         ]
         entry: dict[str, Any] = {"group": dict(zip(asked.group_by, group, strict=True))}

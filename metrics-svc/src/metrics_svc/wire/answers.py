@@ -57,9 +57,9 @@ def percent(part: float, whole: float) -> float | None:
     return round(100 * float(part) / float(whole), 4) if whole else None
 
 
-def number(value: float) -> float | None:
-    """Return a measured value to six digits after the point, nan and infinities as ``None``."""
-    return round(float(value), 6) if math.isfinite(value) else None
+def number(value: float, digits: int = 6) -> float | None:
+    """Return a measured value to so many digits after the point, nan and infinities as ``None``."""
+    return round(float(value), digits) if math.isfinite(value) else None
 
 
 def latencies(found: Summary) -> list[Answer]:
