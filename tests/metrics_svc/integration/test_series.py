@@ -41,6 +41,19 @@ async def test_same_series_has_one_id_in_every_process(pool: Any) -> None:
     assert len({found[0][s] for s in wanted}) == 20
 
 
+async def test_thousands_of_new_series_are_made_up_to_the_limit(pool: Any) -> None:
+    registry = SeriesRegistry(pool, new_per_hour=1_100)
+    wanted = [series(f"o{n}") for n in range(1_200)]
+
+    ids = await registry.ensure(KIND, wanted, now=0)
+
+    assert len({ids[s] for s in wanted}) == 1_101
+    assert registry.limited == 100
+    assert await pool.fetchval("SELECT count(*) FROM metrics.series") == 1_101
+    # One transaction for each, as thousands of waits for the disk, would be seen here.
+    assert await pool.fetchval("SELECT count(DISTINCT xmin::text) FROM metrics.series") == 4
+
+
 async def test_absent_dimension_differs_from_every_name(pool: Any) -> None:
     registry = SeriesRegistry(pool, new_per_hour=100)
     wanted = [series("x"), series("x", gap_priority="None"), series("x", gap_priority="NULL")]
@@ -139,7 +152,7 @@ async def test_engine_learns_the_series_of_other_processes(pool: Any) -> None:
     assert summary.counter("count").tolist() == [6]
 
 
-async def test_failure_half_way_leaves_what_was_made(pool: Any) -> None:
+async def test_failure_half_way_does_not_spoil_the_next_try(pool: Any) -> None:
     registry = SeriesRegistry(pool, new_per_hour=100)
     wanted = [series("a"), series("b")]
     await pool.execute(

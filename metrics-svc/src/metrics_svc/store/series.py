@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import asyncpg
@@ -14,6 +14,7 @@ from metrics_svc.domain.tally import Dimensions
 
 log = structlog.get_logger(__name__)
 _HOUR = 3600.0
+_AT_ONCE = 500
 
 
 class SeriesRegistry:
@@ -65,7 +66,7 @@ class SeriesRegistry:
         self._highest = max(self._highest, series)
         self.version += 1
 
-    # One statement for each, because arrays of arrays must be rectangular and these hold nulls.
+    # Run once for each: unnest would flatten arrays of arrays.
     _ADD = """
         INSERT INTO metrics.series (kind, dimensions, digest)
         VALUES ($1, $2::text[], md5($2::text[]::text)::uuid)
@@ -88,12 +89,18 @@ class SeriesRegistry:
             self._made = [moment for moment in self._made if moment > now - _HOUR]
             room = max(0, self._new_per_hour - len(self._made))
             chosen = sorted(missing, key=repr)
-            for dimensions in chosen[:room]:
-                self._learn(kind, dimensions, await self._add(kind, dimensions))
-                self._made.append(now)
+            for start in range(0, min(room, len(chosen)), _AT_ONCE):
+                await self._make(kind, chosen[start : min(start + _AT_ONCE, room)], now)
             if len(chosen) <= room:
                 return known
             return known | await self._refuse(kind, chosen[room:])
+
+    async def _make(self, kind: str, chosen: Sequence[Dimensions], now: float) -> None:
+        """Add series in one transaction: thousands may come at once, and each commit waits for the disk."""
+        rows = await self._pool.fetchmany(self._ADD, [(kind, d) for d in chosen])
+        for dimensions, row in zip(chosen, rows, strict=True):
+            self._learn(kind, dimensions, row["id"])
+            self._made.append(now)
 
     async def _add(self, kind: str, dimensions: Dimensions) -> int:
         series: int = await self._pool.fetchval(self._ADD, kind, dimensions)
