@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -349,6 +350,19 @@ def test_batch_of_too_many_events_names_the_limit() -> None:
         with pytest.raises(TooLargeError, match="at most 5000 events") as error:
             parse(*[event] * 5_001)
         assert error.value.path == "events"
+
+
+@pytest.mark.parametrize("value", [b"1", b"{}", b'{"type":"performance","operation":"x"}'])
+def test_body_of_a_million_little_values_is_refused_before_it_is_decoded(value: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLargeError, match="at most 5000 events"):
+            parse_raw(b"[" + (value + b",") * 1_000_001 + value + b"]")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Making the body takes three times its size.
+    assert peak < 4 * 1_000_001 * (len(value) + 1) + 1_000_000
 
 
 def test_batch_id_may_be_written_in_any_case() -> None:

@@ -66,6 +66,9 @@ _loose = msgspec.json.Decoder(_Loose)
 _one = msgspec.json.Decoder(AnyEvent)
 _any = msgspec.json.Decoder(msgspec.Raw)
 _NUL = b"\\u0000"
+# How many values a body may have for each event that a batch may. Decoding costs some hundred bytes for every
+# little value, so millions of them must be refused before that.
+_VALUES_PER_EVENT = 200
 
 
 def parse_batch(body: bytes, limits: Limits, *, received: datetime) -> Batch:
@@ -73,6 +76,13 @@ def parse_batch(body: bytes, limits: Limits, *, received: datetime) -> Batch:
 
     Events without a time get ``received``.
     """
+    values = limits.events * _VALUES_PER_EVENT
+    if len(body) > values and body.count(b",") > values:
+        raise TooLargeError(
+            f"a batch holds at most {limits.events} events, and its body {values} values",
+            path="events",
+            extra={"limit": "max_events_per_batch"},
+        )
     with reading_json(body):
         try:
             envelope = _strict.decode(body)
@@ -180,7 +190,7 @@ def _money_fault(path: str, value: Decimal) -> tuple[str, str] | None:
 
 
 def _text_fault(path: str, value: Any) -> tuple[str, str] | None:
-    """Find what PostgreSQL cannot hold: the character NUL, and numbers beyond a double."""
+    """Find the character NUL, which PostgreSQL cannot hold."""
     if isinstance(value, str):
         return (path, "the character U+0000 is not allowed") if "\0" in value else None
     if isinstance(value, dict):
