@@ -128,7 +128,6 @@ _ABANDONED = """
     WHERE retired_at IS NULL AND folded_3600 < $2 AND seen_at < now() - make_interval(secs => $1)
     ORDER BY id
 """
-_SEEN = "UPDATE metrics.writers SET seen_at = now() WHERE id = $1"
 
 
 async def abandoned(pool: asyncpg.Pool[asyncpg.Record], silent_seconds: float) -> list[int]:
