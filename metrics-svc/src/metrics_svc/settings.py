@@ -49,7 +49,9 @@ class Settings:
             try:
                 given[name] = convert(text)
             except ValueError as error:
-                raise SettingsError(f"{variable}={text!r} is wrong: {error}") from None
+                # An address may hold a password.
+                shown = variable if name == "database_url" else f"{variable}={text!r}"
+                raise SettingsError(f"{shown} is wrong: {error}") from None
         if "database_url" not in given:
             raise SettingsError(
                 "METRICS_DATABASE_URL is not set; give it a PostgreSQL address, for example"
@@ -91,6 +93,12 @@ def _text(text: str) -> str:
     return text
 
 
+def _database_url(text: str) -> str:
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("it must start with postgresql://")
+    return text
+
+
 def _any(text: str) -> str:
     return text
 
@@ -126,7 +134,7 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 
 
 _CONVERT: dict[str, Callable[[str], object]] = {
-    "database_url": _text,
+    "database_url": _database_url,
     "host": _text,
     "port": _port,
     "auth": _one_of("off"),

@@ -30,6 +30,14 @@ def test_missing_address_is_told_with_an_example() -> None:
         Settings.from_env({})
 
 
+@pytest.mark.parametrize("url", ["", "mysql://metrics:secret@127.0.0.1/windsock"])
+def test_an_address_of_another_kind_is_refused_without_showing_its_password(url: str) -> None:
+    with pytest.raises(SettingsError, match="METRICS_DATABASE_URL is wrong: it must .*") as told:
+        Settings.from_env({"METRICS_DATABASE_URL": url})
+
+    assert "secret" not in str(told.value)
+
+
 def test_every_field_can_be_set_by_its_variable() -> None:
     numbers = {f.name: "7" for f in fields(Settings) if f.type in {"int", "float"}}
     texts = {"host": "localhost", "log_format": "console", "log_level": "debug", "probes": "a=b"}
@@ -43,7 +51,6 @@ def test_every_field_can_be_set_by_its_variable() -> None:
 
 
 WRONG: list[Any] = [
-    ("METRICS_DATABASE_URL", ""),
     ("METRICS_HOST", ""),
     ("METRICS_PORT", "0"),
     ("METRICS_PORT", "65536"),
