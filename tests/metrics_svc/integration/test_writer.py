@@ -252,6 +252,34 @@ async def test_client_that_gives_up_does_not_undo_its_batch(pool: Any) -> None:
         await stored_once(one, 2)
 
 
+async def test_session_that_is_lost_while_another_has_its_turn_is_refused_for_now(
+    pool: Any,
+) -> None:
+    batch = uuid4()
+    copied = """
+        SELECT pid FROM pg_stat_activity
+        WHERE state = 'idle in transaction' AND query LIKE 'COPY%' AND datname = current_database()
+    """
+    async with Replica(pool, Clock(T0 + 110)).running() as one:
+        await one.ingest.submit_batch(uuid4(), events(0))
+        async with (
+            pool.acquire() as connection,
+            connection.transaction(),
+            one.writer.turn(connection),
+            asyncio.timeout(10),
+        ):
+            sending = asyncio.create_task(one.ingest.submit_batch(batch, events(1)))
+            while not (waiting := await pool.fetchval(copied)):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            # It waits until the session has gone.
+            assert await pool.fetchval("SELECT pg_terminate_backend($1, 5000)", waiting)
+
+        with pytest.raises(UnavailableError):
+            await sending
+        assert await one.ingest.submit_batch(batch, events(1)) == 1
+        await stored_once(one, 2)
+
+
 async def test_what_waits_at_the_end_is_stored_and_what_comes_later_refused(pool: Any) -> None:
     made = Replica(pool, Clock(T0 + 110))
     async with made.running():

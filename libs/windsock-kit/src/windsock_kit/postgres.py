@@ -119,8 +119,9 @@ def unavailable(
     except transient_errors as error:
         raise _translated(detail, retry_after, error) from error
     except asyncpg.InterfaceError as error:
-        # asyncpg uses one class for its caller's mistakes and for a connection that has gone.
-        if "clos" not in str(error):
+        # asyncpg uses one class for its caller's mistakes and for a connection that has gone. One that was
+        # lost while it was idle has been released, as asyncpg says, by the time it is used again.
+        if "clos" not in str(error) and "released back to the pool" not in str(error):
             raise
         raise _translated(detail, retry_after, error) from error
 
