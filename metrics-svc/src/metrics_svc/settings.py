@@ -117,6 +117,14 @@ def _count(text: str) -> int:
     return value
 
 
+def _pool_size(text: str) -> int:
+    # Folding waits for one while both lanes of the ingest hold theirs, and making a series takes another.
+    value = int(text)
+    if value < 4:
+        raise ValueError("it must be a whole number from 4 on")
+    return value
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
@@ -140,7 +148,7 @@ _CONVERT: dict[str, Callable[[str], object]] = {
     "auth": _one_of("off"),
     "log_format": _one_of("json", "console"),
     "log_level": _one_of("debug", "info", "warning", "error"),
-    "database_pool_size": _count,
+    "database_pool_size": _pool_size,
     "probes": _any,
     "probe_interval_seconds": _seconds,
     "max_body_bytes": _count,

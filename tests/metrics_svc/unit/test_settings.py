@@ -57,7 +57,7 @@ WRONG: list[Any] = [
     ("METRICS_PORT", "http"),
     ("METRICS_LOG_FORMAT", "xml"),
     ("METRICS_LOG_LEVEL", "loud"),
-    ("METRICS_DATABASE_POOL_SIZE", "0"),
+    ("METRICS_DATABASE_POOL_SIZE", "3"),
     ("METRICS_MAX_BODY_BYTES", "-1"),
     ("METRICS_MAX_EVENTS_PER_BATCH", "many"),
     ("METRICS_MAX_EVENT_AGE_SECONDS", "0"),
