@@ -40,6 +40,10 @@ event = st.one_of(
 which = st.integers(0, 1)
 acts = st.one_of(
     st.tuples(st.just("send"), which, st.lists(event, min_size=1, max_size=6)),
+    st.tuples(
+        st.just("burst"),
+        st.lists(st.tuples(which, st.lists(event, min_size=1, max_size=3)), min_size=2, max_size=8),
+    ),
     st.tuples(st.just("fold"), which),
     st.tuples(st.just("advance"), st.sampled_from([5, 20, 61, 600, 4_000])),
     st.tuples(st.just("fail"), which, st.lists(event, min_size=1, max_size=3)),
@@ -97,6 +101,10 @@ class Story:
     async def send(self, who: int, found: list[Any]) -> None:
         events = self._events(found)
         assert await self._replicas[who].ingest.submit_batch(uuid4(), events) == len(events)
+
+    async def burst(self, sends: list[tuple[int, list[Any]]]) -> None:
+        """Send all at once, while both replicas fold."""
+        await asyncio.gather(*(self.send(*each) for each in sends), self.fold(0), self.fold(1))
 
     async def fold(self, who: int) -> None:
         await self._replicas[who].writer.fold(self.pool)
