@@ -1,0 +1,200 @@
+"""What can drift between documents and what they describe."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import MISSING, fields
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from metrics_svc.settings import Settings, variable_of
+from tests.fixtures.servers import REPOSITORY
+from tests.suite.documents import markdown_files, section, table_rows, tracked_files
+from windsock_embedded.settings import DEFAULT_PORTS, port_variable
+
+DOCS = REPOSITORY / "docs"
+PROJECTS = {
+    path.parent.relative_to(REPOSITORY): tomllib.loads(path.read_text())
+    for path in tracked_files()
+    if path.name == "pyproject.toml"
+}
+MEMBERS = {folder: project for folder, project in PROJECTS.items() if folder != Path()}
+SECTIONS = {
+    Path("libs/windsock-kit"): "The services' common library (`libs/windsock-kit`)",
+    Path("metrics-svc"): "metrics-svc",
+    Path("loadgen"): "loadgen",
+    Path("infra/windsock-embedded"): "The embedded stack (`infra/windsock-embedded`)",
+}
+
+
+def _names(requirements: list[str]) -> set[str]:
+    found = (re.match(r"[A-Za-z0-9._-]+", text) for text in requirements)
+    return {match[0].lower().replace("_", "-") for match in found if match}
+
+
+def _declared(member: dict[str, Any]) -> set[str]:
+    project = member["project"]
+    extras = project.get("optional-dependencies", {}).values()
+    names = _names([*project["dependencies"], *(name for extra in extras for name in extra)])
+    return names - {folder.name for folder in MEMBERS}
+
+
+def _for_development() -> set[str]:
+    groups = PROJECTS[Path()]["dependency-groups"].values()
+    return _names([name for group in groups for name in group])
+
+
+def _documented(heading: str) -> set[str]:
+    rows = table_rows(section((DOCS / "dependencies.md").read_text(), heading))
+    listed = (re.sub(r"\(.*?\)", "", row[0]).split(",") for row in rows)
+    return {name.strip() for names in listed for name in names}
+
+
+def _all_documented() -> set[str]:
+    return {
+        name for heading in [*SECTIONS.values(), "Development"] for name in _documented(heading)
+    }
+
+
+def test_the_settings_of_metrics_svc_are_in_its_readme_with_their_defaults() -> None:
+    text = section((REPOSITORY / "metrics-svc" / "README.md").read_text(), "Settings")
+    written = {row[0].strip("`"): row[1].strip("`") for row in table_rows(text)}
+
+    def spelled(default: object) -> str:
+        if default is MISSING:
+            return "required"
+        return f"{default:g}" if type(default) is float and default < 1e5 else _whole(default)
+
+    assert written == {variable_of(f.name): spelled(f.default) for f in fields(Settings)}
+
+
+def _whole(default: object) -> str:
+    return str(int(default)) if isinstance(default, float) else str(default)
+
+
+def test_the_launcher_s_ports_are_in_the_readme_of_infra() -> None:
+    rows = table_rows(
+        section((REPOSITORY / "infra" / "README.md").read_text(), "The embedded stack")
+    )
+    written = [row for row in rows if row[0].endswith("-port`")]
+
+    assert written == [
+        [f"`--{name}-port`", f"`{port_variable(name)}`", str(port)]
+        for name, port in DEFAULT_PORTS.items()
+    ]
+
+
+def test_every_decision_is_in_the_index_under_its_title() -> None:
+    folder = DOCS / "decisions"
+    index = (folder / "README.md").read_text()
+    listed = {
+        (file, title)
+        for file, title in re.findall(r"^\| \[\d+\]\((\S+)\) \| (.*) \|$", index, re.MULTILINE)
+    }
+
+    titles = {
+        (path.name, path.read_text().splitlines()[0].partition(": ")[2])
+        for path in folder.glob("[0-9]*.md")
+    }
+    assert listed == titles
+
+
+@pytest.mark.parametrize(
+    "path", sorted(DOCS.glob("decisions/[0-9]*.md")), ids=lambda path: path.name
+)
+def test_a_decision_has_its_parts_on_one_page(path: Path) -> None:
+    text = path.read_text()
+
+    assert text.startswith(f"# {path.name[:4]}: ")
+    assert re.search(r"^\*\*Status\*\*: (accepted|superseded by .+)$", text, re.MULTILINE)
+    parts = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert parts == ["Context", "Decision", "Consequences", "Alternatives", "Enforced by"]
+    assert len(text.splitlines()) <= 60
+
+
+def test_every_test_that_a_document_names_is_there() -> None:
+    there = {path.name for path in tracked_files()}
+    named = {
+        (path.name, name)
+        for path in markdown_files()
+        for name in re.findall(r"`[^`\s]*?(test_\w+\.py)`", path.read_text())
+    }
+
+    assert {(path, name) for path, name in named if name not in there} == set()
+
+
+def test_every_dependency_has_its_reason_and_every_reason_its_dependency() -> None:
+    declared = _for_development().union(*(_declared(member) for member in MEMBERS.values()))
+    built_with = _names([n for m in MEMBERS.values() for n in m["build-system"]["requires"]])
+    documented = _all_documented()
+    patterns = [name for name in documented if "*" in name]
+
+    unexplained = declared | built_with
+    unexplained -= {name for name in unexplained if any(fnmatch(name, p) for p in patterns)}
+    assert unexplained == documented - set(patterns)
+    assert all(any(fnmatch(name, p) for name in declared) for p in patterns)
+
+
+@pytest.mark.parametrize("folder", SECTIONS, ids=str)
+def test_a_member_declares_what_is_explained_for_it(folder: Path) -> None:
+    assert _documented(SECTIONS[folder]) <= _declared(MEMBERS[folder])
+
+
+def test_the_sdk_has_no_dependency() -> None:
+    assert _declared(MEMBERS[Path("libs/windsock")]) == set()
+
+
+def test_the_changelog_has_its_form() -> None:
+    title, *lines = (REPOSITORY / "CHANGELOG.md").read_text().splitlines()
+    areas = {folder.name for folder in MEMBERS} | {"sdk", "kit", "infra", "docs", "build"}
+    entry = re.compile(r"- \[(CHANGE|FEATURE|ENHANCEMENT|BUGFIX)\] ([a-z-]+): \S.*[^.]")
+
+    assert title == "# Changelog"
+    for line in filter(None, lines):
+        if line.startswith("## "):
+            assert re.fullmatch(r"## (main / unreleased|\d+\.\d+\.\d+ / \d{4}-\d\d-\d\d)", line)
+        elif not line.startswith("  "):
+            match = entry.fullmatch(line)
+            assert match, line
+            assert match[2] in areas, line
+
+
+def test_the_readme_s_endpoints_are_in_the_contract() -> None:
+    contract = REPOSITORY / "metrics-svc" / "src" / "metrics_svc" / "openapi.yaml"
+    paths = yaml.safe_load(contract.read_text())["paths"]
+    rows = table_rows(section((REPOSITORY / "README.md").read_text(), "What you can ask"))
+
+    asked = [
+        (method.lower(), re.findall(r"/\S+(?=`)", row[0])[0])
+        for row in rows
+        for method in re.findall(r"\b(?:GET|PUT|POST)\b", row[0])
+    ]
+
+    assert len(asked) > len(rows)
+    assert [(method, path) for method, path in asked if method not in paths.get(path, {})] == []
+
+
+def test_the_parts_of_the_architecture_are_folders_and_no_member_is_missing() -> None:
+    rows = table_rows(section((DOCS / "architecture.md").read_text(), "Parts"))
+    named = [folder for row in rows for folder in re.findall(r"`([\w./-]+)/`", row[0])]
+
+    assert [folder for folder in named if not (REPOSITORY / folder).is_dir()] == []
+    assert [
+        member for member in MEMBERS if not any(member.is_relative_to(folder) for folder in named)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "path", tracked_files(), ids=lambda path: str(path.relative_to(REPOSITORY))
+)
+def test_no_file_names_a_registry_or_a_place_on_somebody_s_machine(path: Path) -> None:
+    text = path.read_bytes().decode(errors="replace")
+
+    registries = r"\b(?:pypi|pythonhosted|npmjs|rubygems|crates|proxy\.golang)\.(?:org|com|io)\b"
+    assert re.findall(registries, text) == []
+    assert re.findall(r"(?<![\w./$}*-])/(?:home|Users|work|root|opt)/\w[\w.-]*", text) == []
