@@ -114,6 +114,23 @@ async def test_money_is_told_in_dollars(sent: Any) -> None:
     assert told == float(traffic.cost(of(events, "llm_call")))
 
 
+async def test_ratio_of_nothing_to_something_is_zero(client: httpx.AsyncClient) -> None:
+    events = [
+        {"type": "performance", "operation": "runs", "duration_ms": 1},
+        {"type": "performance", "operation": "both", "duration_ms": 1},
+        {"type": "llm_call", "operation": "both"},
+        {"type": "llm_call", "operation": "calls"},
+    ]
+    content = {"batch_id": str(uuid4()), "events": events}
+    await client.post("/api/metrics/events", content=orjson.dumps(content))
+    ratio = {"measure": "llm_call.count", "aggregation": "ratio", "group_by": ["operation"]}
+
+    told = await ask(client, ratio | {"denominator": "performance.count"})
+
+    found = {s["group"]["operation"]: s["value"] for s in told["queries"][0]["series"]}
+    assert found == {"runs": 0.0, "both": 1.0}
+
+
 async def test_small_money_is_told_to_the_nano_dollar(client: httpx.AsyncClient) -> None:
     events = [{"type": "llm_call", "operation": "x", "cost_usd": 0.000000002}] * 3
     content = {"batch_id": str(uuid4()), "events": events}

@@ -98,13 +98,15 @@ def _durations(window: Window, now: float) -> Floats:
 def _answer(
     asked: Query, summaries: dict[tuple[object, ...], Summary], seconds: Floats, window: Window
 ) -> dict[str, Any]:
-    found = summaries[_key(asked, asked.measure)]
     if asked.denominator is None:
+        found = summaries[_key(asked, asked.measure)]
         lasted = np.tile(seconds, len(found.groups))
         values = evaluate(asked.measure, asked.aggregation, found, seconds=lasted)
         samples = asked.measure.samples(found)
         unit = _UNITS.get(asked.aggregation, asked.measure.unit)
     else:
+        # Nothing above something is zero, so the groups are those of the denominator.
+        found = summaries[_key(asked, asked.denominator)]
         values, samples = _ratio(asked, asked.denominator, summaries)
         unit = f"{asked.measure.unit}/{asked.denominator.unit}"
     return {
@@ -123,16 +125,17 @@ def _ratio(
     above = summaries[_key(asked, asked.measure)]
     below = summaries[_key(asked, denominator)]
     # The two may be of different kinds, whose groups come in different order.
-    place: dict[Dimensions, int] = {group: number for number, group in enumerate(below.groups)}
-    width = len(above.steps)
-    whole = np.zeros(len(above.counters))
-    total = denominator.total(below)
-    for number, group in enumerate(above.groups):
+    place: dict[Dimensions, int] = {group: number for number, group in enumerate(above.groups)}
+    width = len(below.steps)
+    part = np.zeros(len(below.counters))
+    total = asked.measure.total(above)
+    for number, group in enumerate(below.groups):
         if group in place:
             start = place[group] * width
-            whole[number * width : (number + 1) * width] = total[start : start + width]
+            part[number * width : (number + 1) * width] = total[start : start + width]
+    whole = denominator.total(below)
     with np.errstate(divide="ignore", invalid="ignore"):
-        values: Floats = np.where(whole > 0, asked.measure.total(above) / whole, np.nan)
+        values: Floats = np.where(whole > 0, part / whole, np.nan)
     return values, whole
 
 
