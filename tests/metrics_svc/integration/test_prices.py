@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from metrics_svc.app import create_app
 from metrics_svc.catalogue import GenaiCatalogue
-from metrics_svc.domain.price_list import OwnPrice
+from metrics_svc.domain.price_list import MAX_PRICES, OwnPrice
 from metrics_svc.price_keeper import PriceKeeper
 from metrics_svc.settings import Settings
 from windsock_kit.errors import UnavailableError
@@ -139,6 +139,17 @@ async def test_list_is_told_as_it_was_given_to_the_last_digit(client: httpx.Asyn
             ],
         }
     ]
+
+
+async def test_longest_list_is_taken_and_a_longer_body_is_not(client: httpx.AsyncClient) -> None:
+    whole = [EMBEDDING | {"model": f"model-number-{n}"} for n in range(MAX_PRICES)]
+
+    taken = await put(client, *whole)
+    refused = await client.put(PATH, content=b"[" + b" " * 4 * 2**20)
+
+    assert len(taken.json()["prices"]) == MAX_PRICES
+    assert refused.status_code == 413
+    assert refused.json()["max_bytes"] == 4 * 2**20
 
 
 async def test_same_list_again_is_the_same_version_and_others_make_history(

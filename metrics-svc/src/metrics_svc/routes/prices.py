@@ -19,6 +19,8 @@ from windsock_kit.body import read_body
 from windsock_kit.errors import NotFoundError, ServiceError
 from windsock_kit.responses import json
 
+# The most prices that are allowed take about a megabyte; each is an object in memory before it is counted.
+_MAX_PRICES_BYTES = 4 * 2**20
 _MAX_REPRICE_BYTES = 10_000
 
 
@@ -50,9 +52,7 @@ async def replace(request: Request[State]) -> Response:
     """Put a list of own prices in force in place of the one before."""
     state = request.state
     body = await read_body(
-        request,
-        max_bytes=state["max_body_bytes"],
-        max_decompressed_bytes=state["max_decompressed_bytes"],
+        request, max_bytes=_MAX_PRICES_BYTES, max_decompressed_bytes=_MAX_PRICES_BYTES
     )
     wanted = wire.parse_prices(body)
     is_expected = _expected(request.headers.get("if-match"))
