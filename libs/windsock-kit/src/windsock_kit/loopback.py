@@ -48,6 +48,6 @@ def require_loopback(host: str) -> None:
     """End the process with one clear line if ``host`` can be reached from other machines."""
     if host.lower() not in {"localhost", "127.0.0.1", "::1"}:
         raise SystemExit(
-            f"refusing to listen on {host} without authentication:"
-            " listen on 127.0.0.1, or turn authentication on"
+            f"refusing to listen on {host}: without authentication only"
+            " 127.0.0.1, ::1 and localhost are allowed"
         )
