@@ -77,6 +77,26 @@ def _whole(default: object) -> str:
     return str(int(default)) if isinstance(default, float) else str(default)
 
 
+def test_every_setting_that_a_document_names_is_one() -> None:
+    named = {
+        name
+        for path in markdown_files()
+        for name in re.findall(r"\bMETRICS_[A-Z0-9_]+", path.read_text())
+    }
+
+    assert named <= {variable_of(field.name) for field in fields(Settings)}
+
+
+def test_every_benchmark_that_a_document_names_is_there() -> None:
+    named = {
+        name
+        for path in markdown_files()
+        for name in re.findall(r"(?:bench -- |benchmarks[./])(?!md\b)([a-z]\w*)", path.read_text())
+    }
+
+    assert [name for name in named if not (REPOSITORY / "benchmarks" / f"{name}.py").exists()] == []
+
+
 def test_the_launcher_s_ports_are_in_the_readme_of_infra() -> None:
     rows = table_rows(
         section((REPOSITORY / "infra" / "README.md").read_text(), "The embedded stack")
@@ -189,12 +209,17 @@ def test_the_parts_of_the_architecture_are_folders_and_no_member_is_missing() ->
     ] == []
 
 
-@pytest.mark.parametrize(
-    "path", tracked_files(), ids=lambda path: str(path.relative_to(REPOSITORY))
+REGISTRY = re.compile(
+    r"\b(?:pypi|pythonhosted|npmjs|rubygems|crates|proxy\.golang)\.(?:org|com|io)\b"
 )
-def test_no_file_names_a_registry_or_a_place_on_somebody_s_machine(path: Path) -> None:
-    text = path.read_bytes().decode(errors="replace")
+PLACE = re.compile(r"(?<![\w./$}*-])/(?:home|Users|work|root|opt)/\w[\w.-]*")
 
-    registries = r"\b(?:pypi|pythonhosted|npmjs|rubygems|crates|proxy\.golang)\.(?:org|com|io)\b"
-    assert re.findall(registries, text) == []
-    assert re.findall(r"(?<![\w./$}*-])/(?:home|Users|work|root|opt)/\w[\w.-]*", text) == []
+
+def test_no_file_names_a_registry_or_a_place_on_somebody_s_machine() -> None:
+    found = {}
+    for path in tracked_files():
+        text = path.read_bytes().decode(errors="replace")
+        if named := [*REGISTRY.findall(text), *PLACE.findall(text)]:
+            found[str(path.relative_to(REPOSITORY))] = named
+
+    assert found == {}
