@@ -78,6 +78,7 @@ class Ingest:
         self._instruments = instruments
         self._queue: deque[_Submission] = deque()
         self._queued = 0
+        self._unanswered: set[asyncio.Future[Prepared]] = set()
         self._arrived = asyncio.Event()
         self._work_lock = asyncio.Lock()
         self._stopping = False
@@ -119,6 +120,11 @@ class Ingest:
         """
         return await self._submit(size, work=work)
 
+    async def settled(self) -> None:
+        """Return when all that was submitted before is committed or refused."""
+        if self._unanswered:
+            await asyncio.wait(set(self._unanswered))
+
     def _check_room(self, size: int) -> None:
         if self._stopping or self._queued + size > max(self._max_queued, size):
             self._instruments.refused.inc(size)
@@ -135,6 +141,8 @@ class Ingest:
         # Again, because making series takes time in which the end may have come.
         self._check_room(size)
         done: asyncio.Future[Prepared] = asyncio.get_running_loop().create_future()
+        self._unanswered.add(done)
+        done.add_done_callback(self._unanswered.discard)
         self._queue.append(_Submission(size, time.monotonic(), done, work, batch_id, prepared))
         self._queued += size
         self._arrived.set()

@@ -13,7 +13,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from metrics_svc.domain.repricing import Change, Outcome, rows_found
 from metrics_svc.domain.tally import Prices
-from metrics_svc.ingest import NOTHING, Ingest, Prepared
+from metrics_svc.ingest import Ingest, Prepared
 from metrics_svc.store import calls
 from metrics_svc.store.calls import Selection
 from metrics_svc.store.series import SeriesRegistry
@@ -59,7 +59,7 @@ class Repricer:
     async def run(self, selection: Selection, prices: Prices, *, dry_run: bool) -> Report:
         """Apply ``prices`` to the selected calls, as far as the time allows; at least one moment's."""
         # What was charged before this request and waits for its commit shall be among the calls.
-        await self._ingest.submit(0, _nothing)
+        await self._ingest.settled()
         outcome = Outcome()
         deadline = self._monotonic() + BUDGET_SECONDS
         last: datetime | None = None
@@ -90,7 +90,3 @@ class Repricer:
             return Prepared(totals={tally.kind.name: tally.block(ids)}, accepted=len(positions))
 
         return (await self._ingest.submit(len(change), work)).accepted
-
-
-async def _nothing(_: PoolConnectionProxy[asyncpg.Record]) -> Prepared:
-    return NOTHING

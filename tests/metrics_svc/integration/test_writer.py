@@ -14,6 +14,7 @@ from metrics_svc.domain.kind import PERFORMANCE
 from metrics_svc.domain.rollup import FOREVER
 from metrics_svc.domain.window import Window
 from metrics_svc.engine import Ask
+from metrics_svc.ingest import Prepared
 from tests.metrics_svc.proxy import Cut, proxied
 from tests.metrics_svc.replica import T0, Clock, Replica, moment, recounted, told
 from windsock_kit.errors import UnavailableError
@@ -304,6 +305,27 @@ async def test_batch_that_still_makes_its_series_at_the_end_is_not_left_waiting(
 
     with pytest.raises(UnavailableError):
         await asyncio.wait_for(sending, 5)
+
+
+async def test_ingest_is_settled_when_what_was_submitted_before_is_committed(pool: Any) -> None:
+    async with Replica(pool, Clock(T0 + 110)).running() as one:
+        await one.ingest.settled()
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("LOCK metrics.batches IN ACCESS EXCLUSIVE MODE")
+            sending = asyncio.create_task(one.ingest.submit_batch(uuid4(), events(0)))
+            await blocked(pool, 1)
+            settling = asyncio.create_task(one.ingest.settled())
+            # It takes no batch in, so the other lane of the ingest is free for it.
+            await one.ingest.submit(0, nothing)
+            assert not settling.done()
+
+        await settling
+        assert await pool.fetchval("SELECT count(*) FROM metrics.performance") == 1
+        assert await sending == 1
+
+
+async def nothing(_: object) -> Prepared:
+    return Prepared()
 
 
 async def test_work_that_fails_costs_only_its_sender(pool: Any) -> None:
