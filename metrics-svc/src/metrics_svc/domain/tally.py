@@ -33,7 +33,6 @@ from metrics_svc.domain.rollup import FINEST, key
 Dimensions = tuple[str | None, ...]
 Row = tuple[Any, ...]
 _NAN = float("nan")
-_NO_FLAG = (None, None)
 
 
 class Prices(Protocol):
