@@ -32,7 +32,7 @@ def test_missing_address_is_told_with_an_example() -> None:
 
 @pytest.mark.parametrize("url", ["", "mysql://metrics:secret@127.0.0.1/windsock"])
 def test_an_address_of_another_kind_is_refused_without_showing_its_password(url: str) -> None:
-    with pytest.raises(SettingsError, match="METRICS_DATABASE_URL is wrong: it must .*") as told:
+    with pytest.raises(SettingsError, match="METRICS_DATABASE_URL is wrong: it must ") as told:
         Settings.from_env({"METRICS_DATABASE_URL": url})
 
     assert "secret" not in str(told.value)
