@@ -41,6 +41,7 @@ _START = """SwaggerUIBundle({
   url: new URL("openapi.yaml", document.location.href).href,
   dom_id: "#page",
   deepLinking: true,
+  defaultModelsExpandDepth: 0,
   validatorUrl: null,
   queryConfigEnabled: false,
 });
