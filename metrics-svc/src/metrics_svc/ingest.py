@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from metrics_svc.store import admissions, events
 from metrics_svc.store.series import SeriesRegistry
 from metrics_svc.writer import Writer, WriterLostError
 from windsock_kit.errors import UnavailableError
+from windsock_kit.loops import guarding
 from windsock_kit.postgres import unavailable
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,10 @@ log = structlog.get_logger(__name__)
 MAX_FLUSH_EVENTS = 10_000
 # One transaction copies its rows while another writes its totals and commits.
 LANES = 2
+# Batches that wait at once, most of them for new series; a client that gets 503 sends again.
+MAX_OPEN = 1_000
+# What rolling back may meet: a connection that has gone, which is as good.
+_LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class Ingest:
         self._instruments = instruments
         self._queue: deque[_Submission] = deque()
         self._queued = 0
-        self._unanswered: set[asyncio.Future[Prepared]] = set()
+        self._open: set[asyncio.Future[Prepared]] = set()
         self._arrived = asyncio.Event()
         self._work_lock = asyncio.Lock()
         self._stopping = False
@@ -109,8 +114,9 @@ class Ingest:
     async def submit_batch(self, batch_id: UUID, found: Sequence[StoredEvent]) -> int | None:
         """Store a batch once; returns how many events were stored, ``None`` if the batch was known."""
         self._check_room(len(found))
-        prepared = await self.prepare(found)
-        done = await self._submit(len(found), batch_id=batch_id, prepared=prepared)
+        with self._opened():
+            prepared = await self.prepare(found)
+            done = await self._submit(len(found), batch_id=batch_id, prepared=prepared)
         return None if done is _DUPLICATE else done.accepted
 
     async def submit(self, size: int, work: Work) -> Prepared:
@@ -121,14 +127,30 @@ class Ingest:
         return await self._submit(size, work=work)
 
     async def settled(self) -> None:
-        """Return when all that was submitted before is committed or refused."""
-        if self._unanswered:
-            await asyncio.wait(set(self._unanswered))
+        """Return when all that was priced or submitted before is committed or refused."""
+        if self._open:
+            await asyncio.wait(set(self._open))
+
+    @contextmanager
+    def _opened(self) -> Generator[None]:
+        """Let ``settled`` wait for the block: a batch is priced before it is in the queue."""
+        ticket: asyncio.Future[Prepared] = asyncio.get_running_loop().create_future()
+        self._open.add(ticket)
+        try:
+            yield
+        finally:
+            self._open.discard(ticket)
+            ticket.cancel()
 
     def _check_room(self, size: int) -> None:
-        if self._stopping or self._queued + size > max(self._max_queued, size):
-            self._instruments.refused.inc(size)
-            raise UnavailableError("the ingest queue is full; send the batch again", retry_after=1)
+        if self._stopping:
+            reason = "the service is stopping"
+        elif self._queued + size > max(self._max_queued, size) or len(self._open) > MAX_OPEN:
+            reason = "the ingest queue is full"
+        else:
+            return
+        self._instruments.refused.inc(size)
+        raise UnavailableError(f"{reason}; send the batch again", retry_after=1)
 
     async def _submit(
         self,
@@ -141,8 +163,8 @@ class Ingest:
         # Again, because making series takes time in which the end may have come.
         self._check_room(size)
         done: asyncio.Future[Prepared] = asyncio.get_running_loop().create_future()
-        self._unanswered.add(done)
-        done.add_done_callback(self._unanswered.discard)
+        self._open.add(done)
+        done.add_done_callback(self._open.discard)
         self._queue.append(_Submission(size, time.monotonic(), done, work, batch_id, prepared))
         self._queued += size
         self._arrived.set()
@@ -154,7 +176,8 @@ class Ingest:
         """Flush for the life of the block; at its end what waits is flushed and the rest refused."""
         lanes = [asyncio.create_task(self._run(), name=f"ingest-{lane}") for lane in range(LANES)]
         try:
-            yield
+            with guarding(lanes):
+                yield
         finally:
             self._stopping = True
             self._arrived.set()
@@ -235,7 +258,7 @@ class Ingest:
                 else:
                     await transaction.commit()
             except BaseException:
-                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                with suppress(*_LOST):
                     await transaction.rollback()
                 raise
         for kind, found in rows.items():

@@ -127,5 +127,5 @@ class Writer:
             try:
                 for writer in self._left:
                     await rollups.fold(pool, writer, FOREVER)
-            except transient_errors as error:
+            except (*transient_errors, asyncpg.InterfaceError) as error:
                 log.warning("writer_left_behind", writers=self._left, error=str(error))

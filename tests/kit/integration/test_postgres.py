@@ -97,6 +97,24 @@ async def test_mistake_in_calling_is_not_hidden(pool: Pool) -> None:
         await pool.fetchval("SELECT $1::int")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InterfaceError(
+            "cannot call Connection.fetch(): connection has been released back to the pool"
+        ),
+        asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
+        asyncpg.InternalClientError(
+            "cannot switch to state 21; another operation (2) is in progress"
+        ),
+    ],
+    ids=["idle", "reset", "copy"],
+)
+def test_connection_that_was_cut_is_unavailable_however_asyncpg_says_so(error: Exception) -> None:
+    with pytest.raises(UnavailableError), unavailable():
+        raise error
+
+
 async def test_pool_opens_without_a_database_and_finds_it_later(
     own_postgres: RunningPostgres,
 ) -> None:

@@ -38,6 +38,9 @@ transient_errors: tuple[type[BaseException], ...] = (
     TimeoutError,
 )
 
+# asyncpg uses one class for its caller's mistakes and for a connection that has gone: closed, released by
+# the time it is used again, or confused because it was cut in the middle of a COPY.
+_GONE = ("clos", "released back to the pool", "another operation")
 _CONNECT_TIMEOUT = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
@@ -118,10 +121,8 @@ def unavailable(
         yield
     except transient_errors as error:
         raise _translated(detail, retry_after, error) from error
-    except asyncpg.InterfaceError as error:
-        # asyncpg uses one class for its caller's mistakes and for a connection that has gone. One that was
-        # lost while it was idle has been released, as asyncpg says, by the time it is used again.
-        if "clos" not in str(error) and "released back to the pool" not in str(error):
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        if not any(sign in str(error) for sign in _GONE):
             raise
         raise _translated(detail, retry_after, error) from error
 
