@@ -13,7 +13,8 @@ from asyncpg.pool import PoolConnectionProxy
 
 from metrics_svc.domain.rollup import FOREVER, Late, Live, Totals, floor, split
 from metrics_svc.store import rollups
-from windsock_kit.postgres import transient_errors
+from windsock_kit.errors import UnavailableError
+from windsock_kit.postgres import unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +126,8 @@ class Writer:
         async with self._lock:
             self._start_anew()
             try:
-                for writer in self._left:
-                    await rollups.fold(pool, writer, FOREVER)
-            except (*transient_errors, asyncpg.InterfaceError) as error:
+                with unavailable("the store is away at the end"):
+                    for writer in self._left:
+                        await rollups.fold(pool, writer, FOREVER)
+            except UnavailableError as error:
                 log.warning("writer_left_behind", writers=self._left, error=str(error))
