@@ -15,7 +15,7 @@ from benchmarks import harness, workload
 
 BATCH = 500
 DAY = 86_400
-ENDPOINTS = ("dashboard", "performance", "costs", "quality", "cache")
+ENDPOINTS = ("dashboard", "performance", "costs", "quality", "cache", "health")
 WINDOWS = (5, 15, 60, 360, 1440)
 
 
@@ -50,9 +50,6 @@ async def _settle(url: str) -> None:
     """Let PostgreSQL do now what it would do by itself within a minute."""
     connection = await asyncpg.connect(url, timeout=60, command_timeout=600)
     await connection.execute("VACUUM (ANALYZE) metrics.rollups")
-    await connection.execute("CHECKPOINT") if await connection.fetchval(
-        "SELECT usesuper FROM pg_user WHERE usename = current_user"
-    ) else None
     await connection.close()
 
 

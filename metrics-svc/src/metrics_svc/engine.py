@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,10 @@ from metrics_svc.store.reader import RollupReader
 from metrics_svc.store.series import SeriesRegistry
 
 _MAX_GROUPINGS = 256
+_LIMITED = (
+    "Within the last hour more new series came than METRICS_NEW_SERIES_PER_HOUR allows;"
+    " events of further ones count under the name __other__."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,12 @@ class Engine:
         self._series = series
         self._groupings: dict[tuple[object, ...], Grouping] = {}
         self._version = -1
+
+    def notes(self) -> list[str]:
+        """Return what a reader of any answer should know now."""
+        if not self._series.limiting(time.monotonic()):
+            return []
+        return [_LIMITED]
 
     async def ask(self, window: Window, asks: Sequence[Ask]) -> list[Summary]:
         """Answer all questions from one read, so that they agree with each other.

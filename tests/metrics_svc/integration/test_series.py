@@ -114,7 +114,7 @@ async def test_room_for_new_series_comes_back_after_an_hour(pool: Any) -> None:
     await registry.ensure(KIND, [series("a"), series("b")], now=0)
 
     full = await registry.ensure(KIND, [series("c")], now=3_599)
-    later = await registry.ensure(KIND, [series("c")], now=3_601)
+    later = await registry.ensure(KIND, [series("c")], now=3_661)
 
     assert full[series("c")] != later[series("c")]
     assert registry.known(KIND)[full[series("c")]][0] == OTHER

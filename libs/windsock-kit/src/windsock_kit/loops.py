@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -114,12 +114,12 @@ class PeriodicLoop:
         self._signal.set()
 
 
-@asynccontextmanager
-async def running(loops: Sequence[PeriodicLoop], *, grace: float = 10.0) -> AsyncGenerator[None]:
-    """Run ``loops`` for the life of the block; if one dies, stop the process.
+@contextmanager
+def guarding(tasks: Sequence[asyncio.Task[None]]) -> Generator[None]:
+    """Stop the process if one of ``tasks`` ends inside the block, however it ends.
 
     Not a TaskGroup: after start-up the server ignores a failed lifespan, so a crashed group would
-    leave HTTP answering with every loop dead. At the end a tick has ``grace`` seconds to finish.
+    leave HTTP answering with every loop dead.
     """
     stopping = False
 
@@ -130,13 +130,25 @@ async def running(loops: Sequence[PeriodicLoop], *, grace: float = 10.0) -> Asyn
             log.critical("loop_died", loop=task.get_name(), exc_info=error)
             signal.raise_signal(signal.SIGTERM)
 
-    tasks = [asyncio.create_task(loop.run(), name=loop.name) for loop in loops]
     for task in tasks:
         task.add_done_callback(die)
     try:
         yield
     finally:
         stopping = True
+
+
+@asynccontextmanager
+async def running(loops: Sequence[PeriodicLoop], *, grace: float = 10.0) -> AsyncGenerator[None]:
+    """Run ``loops`` for the life of the block; if one dies, stop the process.
+
+    At the end a tick has ``grace`` seconds to finish.
+    """
+    tasks = [asyncio.create_task(loop.run(), name=loop.name) for loop in loops]
+    try:
+        with guarding(tasks):
+            yield
+    finally:
         for loop in loops:
             loop.stop()
         if tasks:

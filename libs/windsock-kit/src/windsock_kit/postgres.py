@@ -32,6 +32,9 @@ transient_errors: tuple[type[BaseException], ...] = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
+    # The schema has not been migrated yet; whoever sends data should keep it until it is.
+    asyncpg.UndefinedTableError,
+    asyncpg.InvalidSchemaNameError,
     # What asyncpg raises when the server's farewell has reached a connection that was not in use.
     asyncpg.InternalClientError,
     OSError,

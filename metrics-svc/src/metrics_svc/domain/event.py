@@ -14,7 +14,8 @@ MAX_TEXT = 2_000
 MAX_ATTRIBUTES = 32
 MAX_FLAGS = 32
 MAX_CONTEXT_BYTES = 8_192
-MAX_TOKENS = 1_000_000_000
+# With MAX_USD and the dearest published price, a hundred thousand such calls in a bucket still fit 64 bits.
+MAX_TOKENS = 100_000_000
 MAX_DURATION_MS = 7 * 86_400_000
 MAX_USD = 10_000
 DEFAULT_ENVIRONMENT = "production"

@@ -16,6 +16,9 @@ class CounterState(msgspec.Struct, frozen=True, array_like=True):
     reading: Reading
 
 
+# As long as a series' last point is remembered.
+MAX_UNSEEN_NS = 7 * 86_400 * 10**9
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(CounterState)
 
@@ -34,13 +37,15 @@ def advance(previous: CounterState | None, point: Point) -> tuple[Measurement | 
     A point that is not newer than the state is a duplicate or came late, and one of an earlier start belongs to a
     process that has gone: neither changes anything. A later start or a value that fell is a reset, after which the
     whole value is new. A first value whose start is unknown (absent, or the point's own time: OTLP data model,
-    "Cumulative streams: handling unknown start time") is a baseline only, and so is one that cannot have been counted
+    "Cumulative streams: handling unknown start time") or more than a week ago is a baseline only, and so is one that cannot have been counted
     since the last point.
     """
     state = CounterState(point.start_ns, point.time_ns, _kept(point.reading))
     started = 0 < point.start_ns < point.time_ns
     if previous is None:
-        return _measured(point, point.reading if started else None), state
+        # The state of a series that was silent for longer is forgotten; counting its total again would be worse.
+        recent = started and point.time_ns - point.start_ns <= MAX_UNSEEN_NS
+        return _measured(point, point.reading if recent else None), state
     if point.time_ns <= previous.time_ns or 0 < point.start_ns < previous.start_ns:
         return None, previous
     if 0 < previous.start_ns < point.start_ns:

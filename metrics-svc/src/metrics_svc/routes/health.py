@@ -46,7 +46,7 @@ async def health(request: Request[State]) -> Response:
     lag = ingest.lag_seconds()
     return json(
         {
-            **answers.head(asked, window, now),
+            **answers.head(asked, window, now, state["engine"].notes()),
             "status": overall(results, store_up=server is not None, lag_seconds=lag),
             "components": wire.components(results, checks),
             "store": wire.store(server),

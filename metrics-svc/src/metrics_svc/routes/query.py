@@ -60,6 +60,7 @@ async def query(request: Request[State]) -> Response:
             "to": answers.instant(window.end),
             "step_seconds": window.step,
             "relative_error": answers.ERROR,
+            "notes": state["engine"].notes(),
             "queries": [_answer(each, summaries, seconds, window) for each in asked.queries],
         }
     )

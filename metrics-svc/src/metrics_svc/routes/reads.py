@@ -42,7 +42,10 @@ class _Reading:
 
     def answer(self, content: Answer) -> Response:
         """Render ``content`` behind the common head."""
-        return json(answers.head(self.asked, self.window, self._now) | content)
+        return json(
+            answers.head(self.asked, self.window, self._now, self._state["engine"].notes())
+            | content
+        )
 
     def health(self) -> Answer:
         """Return the latest probes; the store answers, or this answer would not be."""

@@ -35,8 +35,8 @@ def instant(seconds: float) -> str:
     return text.replace(".000+00:00", "Z").replace("+00:00", "Z")
 
 
-def head(asked: WindowRequest, window: Window, now: datetime) -> Answer:
-    """Return what every answer begins with."""
+def head(asked: WindowRequest, window: Window, now: datetime, notes: Sequence[str] = ()) -> Answer:
+    """Return what every answer begins with; ``notes`` say what a reader of the numbers should know."""
     return {
         "timestamp": instant(now.timestamp()),
         "time_window_minutes": asked.minutes,
@@ -44,6 +44,7 @@ def head(asked: WindowRequest, window: Window, now: datetime) -> Answer:
         "filters": dict(asked.filters),
         "from": instant(window.start),
         "to": instant(window.end),
+        "notes": list(notes),
     }
 
 

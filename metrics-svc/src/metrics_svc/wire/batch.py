@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -169,17 +169,21 @@ def _distance(limits: Limits) -> str:
 def _fault(event: AnyEvent) -> tuple[str, str] | None:
     """Return (path, detail) of a bound that the decoder cannot check and the event breaks."""
     if isinstance(event, Performance):
-        if event.error_context is not None:
-            size = len(msgspec.json.encode(event.error_context))
-            if size > MAX_CONTEXT_BYTES:
-                return (
-                    "error_context",
-                    f"Expected at most {MAX_CONTEXT_BYTES} bytes of JSON, got {size}",
-                )
-    elif isinstance(event, LlmCall):
+        return None if event.error_context is None else _context_fault(event.error_context)
+    if isinstance(event, LlmCall):
         return None if event.cost_usd is None else _money_fault("cost_usd", event.cost_usd)
-    elif isinstance(event, Cache):
+    if isinstance(event, Cache):
         return None if event.saved_usd is None else _money_fault("saved_usd", event.saved_usd)
+    return None
+
+
+def _context_fault(context: Mapping[str, Any]) -> tuple[str, str] | None:
+    try:
+        size = len(msgspec.json.encode(context))
+    except RecursionError:
+        return "error_context", "nested too deeply"
+    if size > MAX_CONTEXT_BYTES:
+        return "error_context", f"Expected at most {MAX_CONTEXT_BYTES} bytes of JSON, got {size}"
     return None
 
 
