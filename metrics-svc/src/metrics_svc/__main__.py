@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from metrics_svc.app import create_app
@@ -19,6 +20,10 @@ def main() -> None:
         sys.exit(f"metrics-svc: {error}")
     require_loopback(settings.host)
     logs.configure("metrics-svc", format=settings.log_format, level=settings.log_level)
+    # What start-up made stays for good, and batches make many short-lived tuples: looking through all of it for
+    # cycles after every few hundred takes 3 % of the ingest and a quarter of OTLP's JSON.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     serve.run(app, host=settings.host, port=settings.port)
 
 

@@ -16,7 +16,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from metrics_svc.domain.block import Block, add
 from metrics_svc.domain.event import StoredEvent
-from metrics_svc.domain.tally import Prices, Row, tally
+from metrics_svc.domain.tally import Dimensions, Prices, Row, Tally, tally
 from metrics_svc.instruments import Instruments
 from metrics_svc.store import admissions, events
 from metrics_svc.store.series import SeriesRegistry
@@ -105,11 +105,16 @@ class Ingest:
         rows: dict[str, Sequence[Row]] = {}
         totals: dict[str, Block] = {}
         for part in tally(found, self._prices()):
-            with unavailable("the store cannot take events now"):
-                ids = await self._series.ensure(part.kind.name, part.wanted(), now=time.monotonic())
             rows[part.kind.name] = part.rows
-            totals[part.kind.name] = part.block(ids)
+            try:
+                totals[part.kind.name] = part.block(self._series.ids(part.kind.name))
+            except KeyError:
+                totals[part.kind.name] = part.block(await self._new_series(part))
         return Prepared(rows, totals, len(found))
+
+    async def _new_series(self, part: Tally) -> Mapping[Dimensions, int]:
+        with unavailable("the store cannot take events now"):
+            return await self._series.ensure(part.kind.name, part.wanted(), now=time.monotonic())
 
     async def submit_batch(self, batch_id: UUID, found: Sequence[StoredEvent]) -> int | None:
         """Store a batch once; returns how many events were stored, ``None`` if the batch was known."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 
 import asyncpg
 import structlog
@@ -58,11 +57,11 @@ class SeriesRegistry:
 
     def ids(self, kind: str) -> Mapping[Dimensions, int]:
         """Return the known ids of a kind, by dimensions."""
-        return MappingProxyType(self._ids[kind])
+        return self._ids[kind]
 
     def known(self, kind: str) -> Mapping[int, Dimensions]:
         """Return the known series of a kind, by id."""
-        return MappingProxyType(self._dimensions[kind])
+        return self._dimensions[kind]
 
     async def load(self, ids: Iterable[int] = ()) -> None:
         """Learn the series that other processes made since, and the named ``ids``."""
