@@ -77,8 +77,9 @@ class Engine:
     async def _learn(self, found: Mapping[str, Records]) -> None:
         """Make known the series that another process has made since."""
         for kind, records in found.items():
-            known = self._series.known(kind)
-            missing = set(np.unique(records.series).tolist()) - known.keys()
+            seen = np.zeros(int(records.series.max(initial=0)) + 1, dtype=bool)
+            seen[records.series] = True
+            missing = set(np.flatnonzero(seen).tolist()) - self._series.known(kind).keys()
             if missing:
                 await self._series.load(missing)
 

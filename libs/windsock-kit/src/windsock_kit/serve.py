@@ -60,8 +60,8 @@ def config(app: ASGIApp, **overrides: Any) -> uvicorn.Config:
     return uvicorn.Config(app, **(settings | overrides))
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket; end the process with one clear line when that cannot be."""
+def bind(host: str, port: int, *, hint: str = "") -> socket.socket:
+    """Return a listening socket; end the process with one clear line, and ``hint``, when that cannot be."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -69,17 +69,20 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise SystemExit(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+        raise SystemExit(
+            f"cannot listen on {host}:{port}: {error.strerror or error}{hint}"
+        ) from None
     listener.set_inheritable(True)
     return listener
 
 
-def run(app: ASGIApp, *, host: str, port: int) -> None:
+def run(app: ASGIApp, *, host: str, port: int, hint: str = "") -> None:
     """Serve ``app`` until SIGTERM or Ctrl-C; returns after running requests have ended.
 
-    The socket is bound first, so a taken port is told before anything else starts.
+    The socket is bound first, so a taken port is told before anything else starts; ``hint`` says how to
+    choose another.
     """
-    listener = bind(host, port)
+    listener = bind(host, port, hint=hint)
     server = uvicorn.Server(config(app))
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])

@@ -216,16 +216,20 @@ def _split_large(block: Block) -> tuple[Ints, npt.NDArray[np.int16], Ints]:
     return np.repeat(block.bin_row, pieces), np.repeat(block.bin_code, pieces), count
 
 
+Entries = npt.NDArray[np.void]
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """Stored records as read, not yet added up: the ``bucket`` and ``totals`` of each, and their histograms.
 
-    ``entries`` is empty where histograms were not read.
+    ``pieces`` are the histogram entries of so many records each, in order; there are none where histograms
+    were not read. They stay in pieces, because joining megabytes costs more than adding them up.
     """
 
     bucket: Keys
     totals: npt.NDArray[np.void]
-    entries: npt.NDArray[np.void]
+    pieces: Sequence[tuple[int, Entries]]
 
     @property
     def series(self) -> Keys:
@@ -233,9 +237,14 @@ class Records:
         found: Keys = self.totals["series"].astype(np.int64)
         return found
 
+    def joined(self) -> Entries:
+        """Return all histogram entries in one array."""
+        parts = [entries for _, entries in self.pieces]
+        return np.concatenate(parts) if parts else np.empty(0, dtype=_ENTRY)
+
     def block(self, keys: Keys) -> Block:
         """Return the sum of the records under ``keys``, one for each record."""
-        t, e = self.totals, self.entries
+        t, e = self.totals, self.joined()
         row = np.repeat(np.arange(len(t)), t["bins"])
         bins = (row, np.ascontiguousarray(e["code"]), e["count"].astype(np.int64))
         return _reduce(keys, t["counters"], t["moments"], t["low"], t["high"], bins)
@@ -248,4 +257,8 @@ def decode(
     found = np.frombuffer(b"".join(totals), dtype=record(counters))
     repeats = [len(data) // found.itemsize for data in totals]
     bucket = np.repeat(np.array(buckets, dtype=np.int64), repeats)
-    return Records(bucket, found, np.frombuffer(b"".join(entries), dtype=_ENTRY))
+    pieces = [
+        (records, np.frombuffer(data, dtype=_ENTRY))
+        for records, data in zip(repeats, entries, strict=True)
+    ]
+    return Records(bucket, found, pieces)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,6 @@ from metrics_svc.domain.window import Window
 
 # Above this many (cell, code) pairs a histogram is added up by sorting instead of by counting into an array.
 _DENSE_LIMIT = 4_000_000
-_PIECE = 8_192
 
 MAX_CELLS = 50_000
 
@@ -105,9 +103,10 @@ class Summary:
         base = np.concatenate([[0], np.cumsum(total)[:-1]])[filled]
         rank = q * (total[filled] - 1)
         below = np.floor(rank)
-        points = representatives(h.code)
-        low = points[np.searchsorted(ends, base + below, side="right")]
-        high = points[np.searchsorted(ends, base + np.ceil(rank), side="right")]
+        low, high = (
+            representatives(h.code[np.searchsorted(ends, base + at, side="right")])
+            for at in (below, np.ceil(rank))
+        )
         value = low + (high - low) * (rank - below)
         # The extremes are known exactly, and no quantile lies beyond them.
         found[filled] = np.clip(value, self.low[filled], self.high[filled])
@@ -197,25 +196,27 @@ def _sums(
 def _gathered(records: Records, cell: Keys, cells: int) -> Histograms:
     """Add up the entries of records whose ``cell`` is not -1."""
     bins = records.totals["bins"].astype(np.int64)
-    code, count = records.entries["code"], records.entries["count"]
-    if not len(code):
+    pieces = [(size, entries) for size, entries in records.pieces if len(entries)]
+    if not pieces:
         return Histograms(np.empty(0, np.int64), np.empty(0, np.int16), np.empty(0, np.int64))
-    first = int(code.min())
-    width = int(code.max()) - first + 1
+    first = min(int(entries["code"].min()) for _, entries in pieces)
+    width = max(int(entries["code"].max()) for _, entries in pieces) - first + 1
     if cells * width > _DENSE_LIMIT:
+        entries = records.joined()
         of_entry = np.repeat(cell, bins)
         used = of_entry >= 0
-        return _histograms(of_entry[used], code[used], count[used].astype(np.int64), cells)
+        count = entries["count"][used].astype(np.int64)
+        return _histograms(of_entry[used], entries["code"][used], count, cells)
     # The last row takes what belongs nowhere.
     dense = np.zeros((cells + 1) * width, dtype=np.int64)
     offset = np.where(cell < 0, cells, cell) * width - first
-    ends = np.cumsum(bins)
-    # In pieces that stay in the processor's cache: fresh memory for the whole costs more than the sums.
-    cuts = np.searchsorted(ends, np.arange(_PIECE, ends[-1], _PIECE), side="right").tolist()
-    for start, end in pairwise(dict.fromkeys([0, *cuts, len(bins)])):
-        begin, stop = int(ends[start] - bins[start]), int(ends[end - 1])
-        flat = np.repeat(offset[start:end], bins[start:end]) + code[begin:stop]
-        np.add.at(dense, flat, count[begin:stop].astype(np.int64))
+    # Piece by piece: each stays in the processor's cache, and fresh memory for the whole would cost more than the sums.
+    start = 0
+    for size, entries in records.pieces:
+        end = start + size
+        flat = np.repeat(offset[start:end], bins[start:end]) + entries["code"]
+        np.add.at(dense, flat, entries["count"].astype(np.int64))
+        start = end
     return _compact(dense[: cells * width], width, first)
 
 

@@ -152,7 +152,7 @@ def _series(
         told = [
             {
                 "value": answers.number(values[cell], _DIGITS),
-                "samples": answers.number(samples[cell]),
+                "samples": answers.count(samples[cell]),
             }
             for cell in cells
         ]

@@ -13,7 +13,7 @@ from metrics_svc.domain.block import Records
 from metrics_svc.domain.rollup import FINEST, StoredRow
 from metrics_svc.domain.window import Segment
 
-MAX_CACHED_BYTES = 12 * 2**20
+MAX_CACHED_BYTES = 16 * 2**20
 
 # $1 resolutions, $2 starts and $3 ends of segments; $4 kinds, $5 those whose histograms are wanted; $6 revisions
 # that the reader holds. First what lies in rows of the planned resolution; then, for writers that have not folded
@@ -82,16 +82,20 @@ class _Shelf:
             if row.bucket >= start and (row.entries is not None or not with_histograms)
         }
 
+    def use(self, revision: int) -> None:
+        """Note that a row is in use, if it is still here."""
+        if revision in self.rows:
+            self.rows.move_to_end(revision)
+
     def keep(self, revision: int, row: StoredRow) -> None:
         """Put a row at the end, in place of what was known of it."""
         before = self.rows.pop(revision, None)
         self.size += _size(row) - (_size(before) if before else 0)
         self.rows[revision] = row
 
-    def trim(self, limit: int) -> None:
-        """Forget the rows used longest ago until the rest fits."""
-        while self.size > limit:
-            self.size -= _size(self.rows.popitem(last=False)[1])
+    def drop_oldest(self) -> None:
+        """Forget the row used longest ago."""
+        self.size -= _size(self.rows.popitem(last=False)[1])
 
 
 class RollupReader:
@@ -124,14 +128,21 @@ class RollupReader:
         )
         found: dict[str, list[StoredRow]] = {kind: [] for kind in kinds}
         for kind, resolution, bucket, revision, totals, entries in rows:
-            row = known[revision] if totals is None else StoredRow(bucket, totals, entries)
+            if totals is None:
+                found[kind].append(known[revision])
+                self._shelves[kind].use(revision)
+                continue
+            row = StoredRow(bucket, totals, entries)
             found[kind].append(row)
             # The finest rows change all the time.
             if resolution != FINEST:
                 self._shelves[kind].keep(revision, row)
-        for kind in kinds:
-            self._shelves[kind].trim(self._max_bytes // len(self._shelves))
+        self._trim()
         return {kind: rollup.join(kind, stored) for kind, stored in found.items()}
+
+    def _trim(self) -> None:
+        while sum(shelf.size for shelf in self._shelves.values()) > self._max_bytes:
+            max(self._shelves.values(), key=lambda shelf: shelf.size).drop_oldest()
 
 
 def _size(row: StoredRow) -> int:

@@ -63,6 +63,11 @@ def number(value: float, digits: int = 6) -> float | None:
     return round(float(value), digits) if math.isfinite(value) else None
 
 
+def count(value: float) -> float | int:
+    """Return a number of samples, whole unless it is a sum of what is not counted."""
+    return int(value) if float(value).is_integer() else float(value)
+
+
 def latencies(found: Summary) -> list[Answer]:
     """Return count, average, percentiles and errors of each cell."""
     quantiles = {name: found.quantile(q) for name, q in _PERCENTILES}
