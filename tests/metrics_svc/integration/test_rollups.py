@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metrics_svc.domain.block import decode
 from metrics_svc.domain.event import LlmCall, Performance
 from metrics_svc.domain.kind import LLM_CALL, PERFORMANCE
 from metrics_svc.domain.rollup import FOREVER, RESOLUTIONS
@@ -23,6 +22,7 @@ from metrics_svc.engine import Ask
 from metrics_svc.store import rollups
 from metrics_svc.writer import WriterLostError
 from tests.metrics_svc.replica import T0, Clock, Replica, emptied, moment, recounted, told
+from tests.metrics_svc.unit.blocks import decoded
 
 HOUR = 3_600
 KEPT = dict.fromkeys(RESOLUTIONS, 400 * 86_400)
@@ -182,7 +182,7 @@ async def test_every_resolution_adds_up_once_all_is_folded(pool: Any) -> None:
             rows = await pool.fetch(
                 "SELECT totals FROM metrics.rollups WHERE resolution = $1", resolution
             )
-            stored = decode(2, [0] * len(rows), [row["totals"] for row in rows], [b""] * len(rows))
+            stored = decoded(2, [0] * len(rows), [row["totals"] for row in rows], [b""] * len(rows))
             assert stored.totals["counters"][:, 0].sum() == len(range(T0 - 5_000, T0 + 9_000, 97))
 
 

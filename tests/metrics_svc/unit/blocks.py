@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from hypothesis import strategies as st
 
-from metrics_svc.domain.block import Block, observed
+from metrics_svc.domain.block import Block, Records, decode, observed, piece, record
 from metrics_svc.domain.histogram import codes
 
 COUNTERS = 3
@@ -83,3 +84,12 @@ def contents(block: Block) -> dict[int, Sum]:
             Counter(dict(bins)),
         )
     return found
+
+
+def decoded(
+    counters: int, buckets: Sequence[int], totals: Sequence[bytes], entries: Sequence[bytes]
+) -> Records:
+    """Read stored rows as the store does."""
+    size = record(counters).itemsize
+    pieces = [piece(len(row) // size, found) for row, found in zip(totals, entries, strict=True)]
+    return decode(counters, buckets, totals, pieces)

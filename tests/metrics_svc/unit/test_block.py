@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics_svc.domain.block import add, decode, empty, encode, observed
+from metrics_svc.domain.block import add, empty, encode, observed
 from tests.metrics_svc.unit.blocks import (
     COUNTERS,
     Observation,
     block_of,
     contents,
+    decoded,
     observations,
     summed,
 )
@@ -83,7 +84,7 @@ def test_stored_rows_read_together_are_the_sum_of_the_blocks(
 ) -> None:
     stored = [encode(block_of(found)) for found in groups]
 
-    records = decode(
+    records = decoded(
         COUNTERS, [0] * len(stored), [t for t, _, _ in stored], [e for _, e, _ in stored]
     )
 
@@ -98,7 +99,7 @@ def test_offsets_cut_the_entries_of_each_key(found: list[Observation]) -> None:
     size = len(totals) // len(block) if len(block) else 0
 
     pieces = [
-        decode(COUNTERS, [0], [totals[n * size : (n + 1) * size]], [entries[start:end]])
+        decoded(COUNTERS, [0], [totals[n * size : (n + 1) * size]], [entries[start:end]])
         for n, (start, end) in enumerate(itertools.pairwise(offsets))
     ]
 
@@ -115,7 +116,7 @@ def test_counts_beyond_sixteen_bits_survive(count: int) -> None:
     large = replace(block, bin_count=np.array([count, 3], dtype=np.int64))
 
     totals, entries, _ = encode(large)
-    records = decode(COUNTERS, [0], [totals], [entries])
+    records = decoded(COUNTERS, [0], [totals], [entries])
 
     read = records.block(records.totals["series"].astype(np.int64))
     assert read.bin_count.tolist() == [count, 3]
@@ -134,6 +135,6 @@ def test_values_that_are_missing_count_without_moments() -> None:
 def test_totals_can_be_read_without_histograms() -> None:
     totals, _, _ = encode(block_of([Observation(5, (7, 0, 1), 3.0)]))
 
-    records = decode(COUNTERS, [0], [totals], [b""])
+    records = decoded(COUNTERS, [0], [totals], [b""])
 
     assert records.totals["counters"].tolist() == [[7, 0, 1]]

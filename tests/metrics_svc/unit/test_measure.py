@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from metrics_svc.domain.block import decode, encode, observed
+from metrics_svc.domain.block import encode, observed
 from metrics_svc.domain.kind import KINDS, LLM_CALL, QUALITY, Kind
 from metrics_svc.domain.measure import MEASURES, Measure, evaluate, percentile
 from metrics_svc.domain.summary import Summary, grouping, summarise
 from metrics_svc.domain.window import Window
+from tests.metrics_svc.unit.blocks import decoded
 
 SECONDS = np.array([60.0])
 
@@ -20,7 +21,7 @@ def summary(kind: Kind, counters: list[list[int]], values: list[float]) -> Summa
     )
     totals, entries, _ = encode(single.with_keys(np.ones(len(values), np.int64)))
     by = grouping(kind, {1: (None,) * len(kind.dimensions)}, (), {})
-    records = decode(len(kind.counters), [0], [totals], [entries])
+    records = decoded(len(kind.counters), [0], [totals], [entries])
     return summarise(kind, records, by, Window(0, 60), histogram=True)
 
 

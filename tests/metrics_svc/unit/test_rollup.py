@@ -10,9 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrics_svc.domain import rollup
-from metrics_svc.domain.block import Block, decode, encode
+from metrics_svc.domain.block import Block, encode
 from metrics_svc.domain.rollup import FOREVER, RESOLUTIONS, Late, Live, RollupRow, Totals
-from tests.metrics_svc.unit.blocks import COUNTERS, Observation, Sum, block_of, contents, summed
+from tests.metrics_svc.unit.blocks import (
+    COUNTERS,
+    Observation,
+    Sum,
+    block_of,
+    contents,
+    decoded,
+    summed,
+)
 
 KIND = "performance"
 START = 1_800_000_000
@@ -35,7 +43,7 @@ class Store:
             for row in self.rows.values()
             if row.resolution == resolution and since <= row.bucket < until
         ]
-        records = decode(
+        records = decoded(
             COUNTERS,
             [row.bucket for row in found],
             [row.totals for row in found],
@@ -174,7 +182,9 @@ def test_rows_hold_one_bucket_and_one_part_each(found: list[Event]) -> None:
         for row in made:
             assert row.bucket % resolution == 0
             series = (
-                decode(COUNTERS, [0], [row.totals], [row.entries]).totals["series"].astype(np.int64)
+                decoded(COUNTERS, [0], [row.totals], [row.entries])
+                .totals["series"]
+                .astype(np.int64)
             )
             assert set(rollup.parts(series, resolution).tolist()) == {row.part}
 

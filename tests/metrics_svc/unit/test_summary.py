@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrics_svc.domain import summary as summaries
-from metrics_svc.domain.block import Records, decode, encode, observed
+from metrics_svc.domain.block import Records, encode, observed
 from metrics_svc.domain.histogram import RELATIVE_ERROR
 from metrics_svc.domain.kind import EXPOSURE, PERFORMANCE
 from metrics_svc.domain.summary import Summary, TooManyCellsError, grouping, summarise
 from metrics_svc.domain.window import Window
+from tests.metrics_svc.unit.blocks import decoded
 
 SERIES: dict[int, Any] = {
     1: ("search", "production", None, None, None, None),
@@ -41,7 +42,7 @@ def records(found: Sequence[Observation]) -> Records:
     for series, bucket, value in found:
         single = observed(np.array([[1, 0]]), np.array([np.nan if value is None else value]))
         rows.append((bucket, *encode(single.with_keys(np.array([series])))[:2]))
-    return decode(2, [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
+    return decoded(2, [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
 
 
 def summed(

@@ -216,20 +216,33 @@ def _split_large(block: Block) -> tuple[Ints, npt.NDArray[np.int16], Ints]:
     return np.repeat(block.bin_row, pieces), np.repeat(block.bin_code, pieces), count
 
 
-Entries = npt.NDArray[np.void]
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The histogram entries of one stored row, and the least and greatest code among them."""
+
+    records: int
+    entries: npt.NDArray[np.void]
+    codes: tuple[int, int]
+
+
+def piece(records: int, entries: bytes) -> Piece:
+    """Read the entries of a row of so many records."""
+    found = np.frombuffer(entries, dtype=_ENTRY)
+    code = found["code"]
+    return Piece(records, found, (int(code.min()), int(code.max())) if len(code) else (0, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
     """Stored records as read, not yet added up: the ``bucket`` and ``totals`` of each, and their histograms.
 
-    ``pieces`` are the histogram entries of so many records each, in order; there are none where histograms
-    were not read. They stay in pieces, because joining megabytes costs more than adding them up.
+    ``pieces`` are the histograms of the records, in order; their entries are empty where histograms were not
+    read. They stay in pieces, because joining megabytes costs more than adding them up.
     """
 
     bucket: Keys
     totals: npt.NDArray[np.void]
-    pieces: Sequence[tuple[int, Entries]]
+    pieces: Sequence[Piece]
 
     @property
     def series(self) -> Keys:
@@ -237,9 +250,9 @@ class Records:
         found: Keys = self.totals["series"].astype(np.int64)
         return found
 
-    def joined(self) -> Entries:
+    def joined(self) -> npt.NDArray[np.void]:
         """Return all histogram entries in one array."""
-        parts = [entries for _, entries in self.pieces]
+        parts = [piece.entries for piece in self.pieces]
         return np.concatenate(parts) if parts else np.empty(0, dtype=_ENTRY)
 
     def block(self, keys: Keys) -> Block:
@@ -251,14 +264,9 @@ class Records:
 
 
 def decode(
-    counters: int, buckets: Sequence[int], totals: Sequence[bytes], entries: Sequence[bytes]
+    counters: int, buckets: Sequence[int], totals: Sequence[bytes], pieces: Sequence[Piece]
 ) -> Records:
-    """Return the records of many stored rows at once. Without ``entries`` there is no histogram."""
+    """Return the records of many stored rows at once."""
     found = np.frombuffer(b"".join(totals), dtype=record(counters))
-    repeats = [len(data) // found.itemsize for data in totals]
-    bucket = np.repeat(np.array(buckets, dtype=np.int64), repeats)
-    pieces = [
-        (records, np.frombuffer(data, dtype=_ENTRY))
-        for records, data in zip(repeats, entries, strict=True)
-    ]
+    bucket = np.repeat(np.array(buckets, dtype=np.int64), [piece.records for piece in pieces])
     return Records(bucket, found, pieces)

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from metrics_svc.domain.block import Block, Keys, Records, add, decode, encode
+from metrics_svc.domain.block import Block, Keys, Piece, Records, add, decode, encode, piece, record
 from metrics_svc.domain.kind import KINDS
 
 RESOLUTIONS = (10, 60, 600, 3600)
@@ -63,11 +63,18 @@ class RollupRow:
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """What a stored row holds; ``entries`` is ``None`` where the histogram was not asked for."""
+    """What a stored row holds; ``complete`` tells whether its histogram was asked for, too."""
 
     bucket: int
     totals: bytes
-    entries: bytes | None
+    piece: Piece
+    complete: bool
+
+
+def stored_row(kind: str, bucket: int, totals: bytes, entries: bytes | None) -> StoredRow:
+    """Read a row; ``entries`` is ``None`` where the histogram was not asked for."""
+    records = len(totals) // record(len(KINDS[kind].counters)).itemsize
+    return StoredRow(bucket, totals, piece(records, entries or b""), entries is not None)
 
 
 def join(kind: str, found: Sequence[StoredRow]) -> Records:
@@ -76,7 +83,7 @@ def join(kind: str, found: Sequence[StoredRow]) -> Records:
         len(KINDS[kind].counters),
         [row.bucket for row in found],
         [row.totals for row in found],
-        [row.entries or b"" for row in found],
+        [row.piece for row in found],
     )
 
 

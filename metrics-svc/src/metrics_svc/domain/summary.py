@@ -91,26 +91,31 @@ class Summary:
 
     def quantile(self, q: float) -> Floats:
         """Return quantile ``q`` (0 to 1) by cell, nan for an empty one; see ``histogram.quantiles``."""
+        return self.quantiles([q])[0]
+
+    def quantiles(self, wanted: Sequence[float]) -> list[Floats]:
+        """Return several quantiles at once, each by cell."""
         assert self.histograms is not None
         h = self.histograms
-        cells = len(self.counters)
-        total = np.bincount(h.cell, weights=h.count, minlength=cells).astype(np.int64)
-        found = np.full(cells, np.nan)
+        total = np.zeros(len(self.counters), dtype=np.int64)
+        np.add.at(total, h.cell, h.count)
         filled = np.flatnonzero(total)
-        if not len(filled):
-            return found
         ends = np.cumsum(h.count)
-        base = np.concatenate([[0], np.cumsum(total)[:-1]])[filled]
-        rank = q * (total[filled] - 1)
-        below = np.floor(rank)
-        low, high = (
-            representatives(h.code[np.searchsorted(ends, base + at, side="right")])
-            for at in (below, np.ceil(rank))
-        )
-        value = low + (high - low) * (rank - below)
-        # The extremes are known exactly, and no quantile lies beyond them.
-        found[filled] = np.clip(value, self.low[filled], self.high[filled])
-        return found
+        base = np.cumsum(total)[filled] - total[filled]
+        answers: list[Floats] = []
+        for q in wanted:
+            rank = q * (total[filled] - 1)
+            below = np.floor(rank)
+            low, high = (
+                representatives(h.code[np.searchsorted(ends, base + at, side="right")])
+                for at in (below, np.ceil(rank))
+            )
+            value = low + (high - low) * (rank - below)
+            found = np.full(len(total), np.nan)
+            # The extremes are known exactly, and no quantile lies beyond them.
+            found[filled] = np.clip(value, self.low[filled], self.high[filled])
+            answers.append(found)
+        return answers
 
     def regroup(self, names: Sequence[str]) -> Summary:
         """Return the same sums by fewer dimensions."""
@@ -196,11 +201,11 @@ def _sums(
 def _gathered(records: Records, cell: Keys, cells: int) -> Histograms:
     """Add up the entries of records whose ``cell`` is not -1."""
     bins = records.totals["bins"].astype(np.int64)
-    pieces = [(size, entries) for size, entries in records.pieces if len(entries)]
-    if not pieces:
+    spans = [piece.codes for piece in records.pieces if len(piece.entries)]
+    if not spans:
         return Histograms(np.empty(0, np.int64), np.empty(0, np.int16), np.empty(0, np.int64))
-    first = min(int(entries["code"].min()) for _, entries in pieces)
-    width = max(int(entries["code"].max()) for _, entries in pieces) - first + 1
+    first = min(least for least, _ in spans)
+    width = max(most for _, most in spans) - first + 1
     if cells * width > _DENSE_LIMIT:
         entries = records.joined()
         of_entry = np.repeat(cell, bins)
@@ -212,10 +217,10 @@ def _gathered(records: Records, cell: Keys, cells: int) -> Histograms:
     offset = np.where(cell < 0, cells, cell) * width - first
     # Piece by piece: each stays in the processor's cache, and fresh memory for the whole would cost more than the sums.
     start = 0
-    for size, entries in records.pieces:
-        end = start + size
-        flat = np.repeat(offset[start:end], bins[start:end]) + entries["code"]
-        np.add.at(dense, flat, entries["count"].astype(np.int64))
+    for piece in records.pieces:
+        end = start + piece.records
+        flat = np.repeat(offset[start:end], bins[start:end]) + piece.entries["code"]
+        np.add.at(dense, flat, piece.entries["count"].astype(np.int64))
         start = end
     return _compact(dense[: cells * width], width, first)
 

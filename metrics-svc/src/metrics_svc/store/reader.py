@@ -10,7 +10,7 @@ import asyncpg
 
 from metrics_svc.domain import rollup
 from metrics_svc.domain.block import Records
-from metrics_svc.domain.rollup import FINEST, StoredRow
+from metrics_svc.domain.rollup import FINEST, StoredRow, stored_row
 from metrics_svc.domain.window import Segment
 
 MAX_CACHED_BYTES = 16 * 2**20
@@ -79,7 +79,7 @@ class _Shelf:
         return {
             revision: row
             for revision, row in self.rows.items()
-            if row.bucket >= start and (row.entries is not None or not with_histograms)
+            if row.bucket >= start and (row.complete or not with_histograms)
         }
 
     def use(self, revision: int) -> None:
@@ -132,7 +132,7 @@ class RollupReader:
                 found[kind].append(known[revision])
                 self._shelves[kind].use(revision)
                 continue
-            row = StoredRow(bucket, totals, entries)
+            row = stored_row(kind, bucket, totals, entries)
             found[kind].append(row)
             # The finest rows change all the time.
             if resolution != FINEST:
@@ -146,4 +146,4 @@ class RollupReader:
 
 
 def _size(row: StoredRow) -> int:
-    return len(row.totals) + len(row.entries or b"") + 200
+    return len(row.totals) + row.piece.entries.nbytes + 400

@@ -10,7 +10,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from metrics_svc.domain import rollup
 from metrics_svc.domain.kind import KINDS
-from metrics_svc.domain.rollup import COARSER, FOREVER, RollupRow, StoredRow
+from metrics_svc.domain.rollup import COARSER, FOREVER, RollupRow, StoredRow, stored_row
 
 Connection = PoolConnectionProxy
 
@@ -112,7 +112,7 @@ async def fold(pool: asyncpg.Pool[asyncpg.Record], writer: int, until: int) -> b
 def _coarser(found: Sequence[asyncpg.Record], resolution: int) -> list[RollupRow]:
     by_kind: dict[str, list[StoredRow]] = {}
     for row in found:
-        stored = StoredRow(row["bucket"], row["totals"], row["entries"])
+        stored = stored_row(row["kind"], row["bucket"], row["totals"], row["entries"])
         by_kind.setdefault(row["kind"], []).append(stored)
     made: list[RollupRow] = []
     for kind, stored_rows in by_kind.items():

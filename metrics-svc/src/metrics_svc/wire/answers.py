@@ -70,7 +70,8 @@ def count(value: float) -> float | int:
 
 def latencies(found: Summary) -> list[Answer]:
     """Return count, average, percentiles and errors of each cell."""
-    quantiles = {name: found.quantile(q) for name, q in _PERCENTILES}
+    wanted = found.quantiles([q for _, q in _PERCENTILES])
+    quantiles = {name: values for (name, _), values in zip(_PERCENTILES, wanted, strict=True)}
     counts, errors = found.counter("count"), found.counter("errors")
     answers: list[Answer] = []
     for cell in range(len(counts)):

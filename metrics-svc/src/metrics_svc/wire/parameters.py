@@ -18,7 +18,7 @@ DEFAULT_MINUTES = 60
 FILTERS = ("operation", "gap_priority", "environment")
 ALLOWED = ("time_window_minutes", *FILTERS)
 # Up to so many minutes a series has points of so many seconds; the last entry is for anything longer.
-_STEPS = ((10, 10), (30, 30), (120, 60), (720, 600), (7_200, 3_600), (MAX_MINUTES, 21_600))
+_STEPS = ((10, 10), (120, 60), (720, 600), (7_200, 3_600), (MAX_MINUTES, 21_600))
 
 
 @dataclass(frozen=True, slots=True)
