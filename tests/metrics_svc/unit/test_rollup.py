@@ -206,7 +206,7 @@ def test_recording_leaves_the_state_before_as_it_was() -> None:
     before.record(delta([(0, 1, 7)]))
     late_before.record(delta([(0, 1, 7)]), 1)
 
-    assert contents(before.totals[KIND]) == expected([(0, 1, 5)], 10)
+    assert contents(before.totals[START][KIND]) == expected([(0, 1, 5)], 10)
     assert contents(late_before.held[10].totals[KIND]) == expected([(0, 1, 5)], 10)
 
 
@@ -215,7 +215,8 @@ def test_folding_forgets_what_lies_before() -> None:
 
     folded = live.fold(START + 60)
 
-    assert contents(folded.totals[KIND]) == expected([(60, 1, 6)], 10)
+    assert list(folded.totals) == [START + 60]
+    assert contents(folded.totals[START + 60][KIND]) == expected([(60, 1, 6)], 10)
     assert folded.fold(START + 120).totals == {}
 
 

@@ -121,24 +121,24 @@ class Live:
     """
 
     folded: int = 0
-    totals: Totals = field(default_factory=dict)
+    # By bucket: mostly the newest one changes, and the others need not be gone through with each flush.
+    totals: Mapping[int, Totals] = field(default_factory=dict)
 
     def record(self, delta: Totals) -> tuple[Live, list[RollupRow]]:
         """Return the state after ``delta`` and the rows that changed, whole."""
         after = dict(self.totals)
         changed: list[RollupRow] = []
         for kind, block in delta.items():
-            after[kind] = add([after[kind], block]) if kind in after else block
-            changed.extend(rows(kind, FINEST, _touched(after[kind], block, FINEST)))
+            for bucket, part in _by_bucket(block):
+                held = after.get(bucket, {})
+                whole = add([held[kind], part]) if kind in held else part
+                after[bucket] = {**held, kind: whole}
+                changed.extend(rows(kind, FINEST, _touched(whole, part, FINEST)))
         return replace(self, totals=after), changed
 
     def fold(self, until: int) -> Live:
         """Return the state in which everything before ``until`` is folded and forgotten."""
-        kept = {
-            kind: block.select(np.flatnonzero(buckets(block) >= until))
-            for kind, block in self.totals.items()
-        }
-        return Live(until, {kind: block for kind, block in kept.items() if len(block)})
+        return Live(until, {b: totals for b, totals in self.totals.items() if b >= until})
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +217,16 @@ def split(delta: Totals, folded: int) -> tuple[Totals, Totals]:
         if not is_late.all():
             live[kind] = block.select(np.flatnonzero(~is_late))
     return live, late
+
+
+def _by_bucket(block: Block) -> Iterator[tuple[int, Block]]:
+    found = buckets(block)
+    different = np.unique(found).tolist()
+    if len(different) == 1:
+        yield different[0], block
+        return
+    for bucket in different:
+        yield bucket, block.select(np.flatnonzero(found == bucket))
 
 
 def _touched(whole: Block, delta: Block, resolution: int) -> Block:
