@@ -77,7 +77,9 @@ def test_values_beyond_the_range_fall_into_the_outermost_bucket(size: float) -> 
 def test_quantiles_of_nothing_are_nan() -> None:
     empty = np.empty(0, dtype=np.int64)
 
-    assert np.isnan(quantiles(empty.astype(np.int16), empty, (0.5, 0.99))).all()
+    found = quantiles(np.zeros(2, np.int64), empty.astype(np.int16), empty, (0.5, 0.99))
+
+    assert np.isnan(found).all()
 
 
 DISTRIBUTIONS: dict[str, Any] = {
@@ -97,7 +99,7 @@ DISTRIBUTIONS: dict[str, Any] = {
 def test_quantiles_are_within_the_relative_error_of_numpy(shape: str, size: int) -> None:
     exact = DISTRIBUTIONS[shape](np.random.default_rng(size), size)
 
-    found = quantiles(*histogram(exact), QUANTILES)
+    found = np.concatenate(quantiles(np.array([size]), *histogram(exact), QUANTILES))
 
     expected = np.quantile(exact, QUANTILES)
     assert np.all(np.abs(found - expected) <= np.abs(expected) * (RELATIVE_ERROR + SLACK))
@@ -107,7 +109,26 @@ def test_quantiles_are_within_the_relative_error_of_numpy(shape: str, size: int)
 def test_any_quantile_of_positive_values_is_within_the_relative_error(
     found: list[float], wanted: float
 ) -> None:
-    (shown,) = quantiles(*histogram(found), [wanted])
+    ((shown,),) = quantiles(np.array([len(found)]), *histogram(found), [wanted])
 
     expected = np.quantile(np.array(found), wanted)
     assert abs(shown - expected) <= expected * (RELATIVE_ERROR + 1e-9)
+
+
+def test_histograms_side_by_side_keep_their_own_quantiles() -> None:
+    rng = np.random.default_rng(7)
+    several = [rng.lognormal(3, 1, 1_000), np.empty(0), rng.lognormal(8, 1, 10), np.empty(0)]
+    pairs = [histogram(exact) for exact in several]
+
+    found = quantiles(
+        np.array([len(exact) for exact in several]),
+        np.concatenate([code for code, _ in pairs]).astype(np.int16),
+        np.concatenate([count for _, count in pairs]),
+        QUANTILES,
+    )
+
+    for number in (0, 2):
+        expected = np.quantile(several[number], QUANTILES)
+        shown = np.array([each[number] for each in found])
+        assert np.all(np.abs(shown - expected) <= expected * (RELATIVE_ERROR + SLACK))
+    assert np.isnan([[each[1], each[3]] for each in found]).all()

@@ -41,19 +41,26 @@ def representatives(code: Codes) -> Floats:
     return np.where(wide == 0, 0.0, np.copysign(middle, wide))
 
 
-def quantiles(code: Codes, count: Counts, wanted: Sequence[float]) -> list[float]:
-    """Return the quantiles (0 to 1) of a histogram whose codes ascend; ``nan`` when it is empty.
+def quantiles(sizes: Counts, code: Codes, count: Counts, wanted: Sequence[float]) -> list[Floats]:
+    """Return each wanted quantile (0 to 1) of several histograms, nan for an empty one.
 
-    As numpy's default: linear between the two order statistics around ``q * (n - 1)``. Each of the two is
-    known within ``RELATIVE_ERROR``, and so is what lies between them when they have the same sign.
+    ``code`` and ``count`` are the entries of all of them, one histogram after the other and codes ascending in
+    each; ``sizes`` is how many values each one holds. As numpy's default: linear between the two order statistics
+    around ``q * (n - 1)``. Each of the two is known within ``RELATIVE_ERROR``, and so is what lies between them
+    when they have the same sign.
     """
-    if not count.size:
-        return [float("nan")] * len(wanted)
+    filled = np.flatnonzero(sizes)
     ends = np.cumsum(count)
-    rank = np.asarray(wanted, dtype=np.float64) * (ends[-1] - 1)
-    below = np.floor(rank)
-    points = representatives(code)
-    low = points[np.searchsorted(ends, below, side="right")]
-    high = points[np.searchsorted(ends, np.ceil(rank), side="right")]
-    found: list[float] = (low + (high - low) * (rank - below)).tolist()
-    return found
+    base = np.cumsum(sizes)[filled] - sizes[filled]
+    answers: list[Floats] = []
+    for q in wanted:
+        rank = q * (sizes[filled] - 1)
+        below = np.floor(rank)
+        low, high = (
+            representatives(code[np.searchsorted(ends, base + at, side="right")])
+            for at in (below, np.ceil(rank))
+        )
+        found = np.full(len(sizes), np.nan)
+        found[filled] = low + (high - low) * (rank - below)
+        answers.append(found)
+    return answers

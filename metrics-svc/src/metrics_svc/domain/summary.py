@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metrics_svc.domain.block import Floats, Ints, Keys, Records
-from metrics_svc.domain.histogram import representatives
+from metrics_svc.domain.histogram import quantiles
 from metrics_svc.domain.kind import FLAG_DIMENSIONS, Kind
 from metrics_svc.domain.tally import Dimensions
 from metrics_svc.domain.window import Window
@@ -97,25 +97,13 @@ class Summary:
         """Return several quantiles at once, each by cell."""
         assert self.histograms is not None
         h = self.histograms
-        total = np.zeros(len(self.counters), dtype=np.int64)
-        np.add.at(total, h.cell, h.count)
-        filled = np.flatnonzero(total)
-        ends = np.cumsum(h.count)
-        base = np.cumsum(total)[filled] - total[filled]
-        answers: list[Floats] = []
-        for q in wanted:
-            rank = q * (total[filled] - 1)
-            below = np.floor(rank)
-            low, high = (
-                representatives(h.code[np.searchsorted(ends, base + at, side="right")])
-                for at in (below, np.ceil(rank))
-            )
-            value = low + (high - low) * (rank - below)
-            found = np.full(len(total), np.nan)
-            # The extremes are known exactly, and no quantile lies beyond them.
-            found[filled] = np.clip(value, self.low[filled], self.high[filled])
-            answers.append(found)
-        return answers
+        sizes = np.zeros(len(self.counters), dtype=np.int64)
+        np.add.at(sizes, h.cell, h.count)
+        # The extremes are known exactly, and no quantile lies beyond them.
+        return [
+            np.clip(found, self.low, self.high)
+            for found in quantiles(sizes, h.code, h.count, wanted)
+        ]
 
     def regroup(self, names: Sequence[str]) -> Summary:
         """Return the same sums by fewer dimensions."""
