@@ -21,7 +21,7 @@ def main() -> None:
     require_loopback(settings.host)
     logs.configure("metrics-svc", format=settings.log_format, level=settings.log_level)
     # What start-up made stays for good, and batches make many short-lived tuples: looking through all of it for
-    # cycles after every few hundred takes 3 % of the ingest and a quarter of OTLP's JSON.
+    # cycles after every few hundred slows the ingest, and OTLP's JSON most.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     serve.run(

@@ -90,13 +90,6 @@ class InvalidError(ServiceError):
     code = "invalid"
 
 
-class TooManyRequestsError(ServiceError):
-    """The caller is over its rate."""
-
-    status = HTTPStatus.TOO_MANY_REQUESTS
-    code = "too_many_requests"
-
-
 class UnavailableError(ServiceError):
     """Something that the service needs is away for the moment; trying again is right."""
 
