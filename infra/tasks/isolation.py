@@ -32,6 +32,15 @@ MEMBERS = [
     Member("libs/windsock", "windsock", None),
     Member("metrics-svc", "metrics_svc", "metrics-svc", ("libs/windsock-kit",)),
     Member("loadgen", "loadgen", "loadgen", ("libs/windsock",)),
+    Member(
+        "loadgen/target/adaptive-questions",
+        "adaptive_questions",
+        "adaptive-questions",
+        ("libs/windsock-kit", "libs/windsock"),
+    ),
+    Member(
+        "loadgen/target/llm-simulator", "llm_simulator", "llm-simulator", ("libs/windsock-kit",)
+    ),
     Member("infra/windsock-embedded", "windsock_embedded", "windsock-embedded"),
 ]
 

@@ -10,6 +10,8 @@ MEMBERS = {
     "windsock": "libs/windsock",
     "metrics-svc": "metrics-svc",
     "loadgen": "loadgen",
+    "adaptive-questions": "loadgen/target/adaptive-questions",
+    "llm-simulator": "loadgen/target/llm-simulator",
     "windsock-embedded": "infra/windsock-embedded",
 }
 # The folders of members whose dependencies go into each lock, and uv's further arguments.
@@ -18,6 +20,8 @@ LOCKS: dict[str, tuple[list[str], list[str]]] = {
     "dev": (list(MEMBERS.values()), ["--all-extras", "--group", "pyproject.toml:dev"]),
     "metrics-svc": (["metrics-svc"], []),
     "loadgen": (["loadgen"], []),
+    "adaptive-questions": (["loadgen/target/adaptive-questions"], []),
+    "llm-simulator": (["loadgen/target/llm-simulator"], []),
     "windsock-embedded": (["infra/windsock-embedded"], ["--all-extras"]),
 }
 
