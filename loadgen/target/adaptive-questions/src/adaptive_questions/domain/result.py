@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -112,8 +112,8 @@ class Questions(Protocol):
         """Return one result per gap, in the gaps' order; one gap's failure is no other's."""
         ...
 
-    def stream(self, gap: Gap, brief: Brief, asker: Asker) -> AsyncIterator[StreamEvent]:
-        """Run one gap and tell each step."""
+    def stream(self, gap: Gap, brief: Brief, asker: Asker) -> AsyncGenerator[StreamEvent]:
+        """Run one gap and tell each step; closing the generator stops the run."""
         ...
 
     async def refine(
