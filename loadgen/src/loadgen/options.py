@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadgen.ingest import check_endpoint
+from loadgen.arguments import endpoint, label, positive, whole
 from loadgen.settings import Settings
 
 _DESCRIPTION = """\
@@ -89,37 +89,37 @@ def _add_time(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--compress",
-        type=_positive,
+        type=positive,
         default=1.0,
         metavar="X",
         help="with --speed max, divide the spacing by X (a trace may cover 7 days at most)",
     )
     group.add_argument(
-        "--limit", type=_whole, metavar="N", help="only the first N calls (default: all)"
+        "--limit", type=whole, metavar="N", help="only the first N calls (default: all)"
     )
 
 
 def _add_labels(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--operation",
-        type=_label,
+        type=label,
         metavar="NAME",
         help="operation of the events (default: conversation, code or toolagent where the file's"
         " name says so, else azure or mooncake)",
     )
     group.add_argument(
         "--environment",
-        type=_label,
+        type=label,
         default="production",
         metavar="NAME",
         help="(default: %(default)s)",
     )
     group.add_argument(
-        "--provider", type=_label, default="openai", metavar="NAME", help="(default: %(default)s)"
+        "--provider", type=label, default="openai", metavar="NAME", help="(default: %(default)s)"
     )
     group.add_argument(
         "--model",
-        type=_label,
+        type=label,
         default="gpt-4o-mini",
         metavar="NAME",
         help="model whose prices the calls are charged at (default: %(default)s); the traces do"
@@ -127,7 +127,7 @@ def _add_labels(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--cache-blocks",
-        type=_whole,
+        type=whole,
         metavar="N",
         help="size of the prompt cache that Mooncake's hits are derived with, in blocks of 512"
         " tokens (default: unbounded)",
@@ -137,21 +137,21 @@ def _add_labels(group: argparse._ArgumentGroup) -> None:
 def _add_delivery(group: argparse._ArgumentGroup, settings: Settings) -> None:
     group.add_argument(
         "--endpoint",
-        type=_endpoint,
+        type=endpoint,
         default=settings.endpoint,
         metavar="URL",
         help="the suite's gateway or its metrics service (default: %(default)s)",
     )
     group.add_argument(
         "--patience",
-        type=_positive,
+        type=positive,
         default=60.0,
         metavar="SECONDS",
         help="how long a batch is tried while the suite is not ready (default: %(default)g)",
     )
     group.add_argument(
         "--run-id",
-        type=_label,
+        type=label,
         metavar="NAME",
         help="name of this replay: repeated with the same file and options, it goes on where it"
         " stopped, and nothing is counted twice (default: a new one)",
@@ -165,38 +165,8 @@ def _speed(text: str) -> float | None:
     if text == "max":
         return None
     try:
-        return _positive(text)
+        return positive(text)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
             f"expected max or a number above 0, got {text!r}"
         ) from None
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
-    return value
-
-
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < len(text) < 19 and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
-    return int(text)
-
-
-def _label(text: str) -> str:
-    if not text.strip() or len(text) > 200:
-        raise argparse.ArgumentTypeError("expected 1 to 200 characters")
-    return text
-
-
-def _endpoint(text: str) -> str:
-    try:
-        check_endpoint(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text

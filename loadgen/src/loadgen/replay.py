@@ -1,17 +1,14 @@
 """``python -m loadgen.replay FILE``: stream a published LLM trace into a running suite."""
 
-import signal
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from math import inf
 from pathlib import PurePath
 from threading import Event as Flag
-from types import FrameType
 from uuid import uuid4
 
 from rich.console import Console
@@ -19,6 +16,7 @@ from rich.console import Console
 from loadgen.batches import MAX_LIVE_SECONDS, Batch, Batcher, Labels
 from loadgen.courier import IN_FLIGHT, Courier
 from loadgen.ingest import IngestClient, IngestError, Receipt
+from loadgen.interruption import Interruption
 from loadgen.options import Options, parse_options
 from loadgen.prompt_cache import PromptCache
 from loadgen.report import Tally, dashboard_address, say, showing_progress, summary
@@ -38,8 +36,6 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _KINDS = ("conversation", "code", "toolagent")
 
@@ -107,8 +103,7 @@ class Replay:
     api_key: str | None
     messages: Console
     tally: Tally = field(default_factory=Tally)
-    # Set by a signal handler, so it is a plain value and no lock.
-    interrupted: bool = False
+    interruption: Interruption = field(default_factory=Interruption)
 
     def run(self) -> int:
         """Send everything, print the account and return the exit status."""
@@ -124,7 +119,7 @@ class Replay:
 
         started = time.monotonic()
         failure = None
-        with self._stoppable():
+        with self.interruption:
             try:
                 self._deliver(batches)
             except IngestError as error:
@@ -163,26 +158,10 @@ class Replay:
             courier = Courier(
                 client,
                 stopping=stopping,
-                interrupted=lambda: self.interrupted,
+                interrupted=lambda: self.interruption.requested,
                 on_receipt=confirm,
             )
             courier.deliver(batches, paced=self.options.speed is not None)
-
-    @contextmanager
-    def _stoppable(self) -> Generator[None]:
-        """Let the first Ctrl-C end the replay in order and a second one at once."""
-
-        def handle(number: int, frame: FrameType | None) -> None:
-            if self.interrupted:
-                raise KeyboardInterrupt
-            self.interrupted = True
-
-        before = {number: signal.signal(number, handle) for number in _STOP_SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _print_account(self, labels: Labels, seconds: float) -> None:
         if self.tally.calls == 0:
