@@ -2,6 +2,7 @@
 
 from windsock.collector import MetricsCollector
 from windsock.counters import Stats
+from windsock.nodes import track_node
 from windsock.process import close, configure, flush, get_metrics_collector
 from windsock.settings import Settings
 from windsock.tracking import context, track_performance
@@ -15,5 +16,6 @@ __all__ = [
     "context",
     "flush",
     "get_metrics_collector",
+    "track_node",
     "track_performance",
 ]

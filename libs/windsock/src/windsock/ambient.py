@@ -7,10 +7,11 @@ from contextvars import ContextVar
 from itertools import islice
 from typing import TypeVar
 
-from windsock.fields import MAX_KEYS, Cleaner, Scalar
+from windsock.fields import MAX_KEYS, MAX_NAME, Cleaner, Scalar
 
 NAMES = ("user_id", "session_id", "gap_priority", "environment")
 SLOT_CHARACTERS = 1024
+_MAX_REMEMBERED = 1_024
 _V = TypeVar("_V")
 
 
@@ -34,6 +35,8 @@ class Ambient:
 
 
 AMBIENT: ContextVar[Ambient | None] = ContextVar("windsock_ambient", default=None)
+# The node or the request that runs here, for what knows no better name for its own events.
+OPERATION: ContextVar[str | None] = ContextVar("windsock_operation", default=None)
 
 
 def merged(base: Ambient | None, changes: Mapping[str, object], clean: Cleaner) -> Ambient:
@@ -62,6 +65,35 @@ def merged(base: Ambient | None, changes: Mapping[str, object], clean: Cleaner) 
     return Ambient(names, flags, attributes)
 
 
+def with_unit(
+    base: Ambient | None,
+    user_id: object,
+    session_id: object,
+    gap_priority: object,
+    clean: Cleaner,
+) -> Ambient | None:
+    """Return ``base`` with whose work this is and how urgent, as ``merged`` does.
+
+    Equal arguments get the same object, as long as it is remembered: making one, and its
+    JSON, costs more than all else that a workflow's node records.
+    """
+    key = (base, user_id, session_id, gap_priority)
+    try:
+        return _remembered[key]
+    # Anything may come here, and its ``__hash__`` and ``__eq__`` may raise whatever they like.
+    except Exception:  # noqa: BLE001
+        given = (user_id, session_id, gap_priority)
+    changed = merged(base, dict(zip(NAMES, given, strict=False)), clean)
+    ambient = base if changed.names == (base or _EMPTY).names else changed
+    # Other types than these may be equal and have another text; what is large is not kept.
+    plain = all(value is None or (type(value) is str and len(value) <= MAX_NAME) for value in given)
+    if plain and not changed.extra_slots:
+        if len(_remembered) >= _MAX_REMEMBERED:
+            _remembered.clear()
+        _remembered[key] = ambient
+    return ambient
+
+
 def _bounded(base: dict[str, _V], changes: dict[str, _V], clean: Cleaner) -> dict[str, _V]:
     both = {**base, **changes}
     if len(both) <= MAX_KEYS:
@@ -79,3 +111,4 @@ def _characters(names: dict[str, str], flags: dict[str, str], attributes: dict[s
 
 
 _EMPTY = Ambient({}, {}, {})
+_remembered: dict[tuple[Ambient | None, object, object, object], Ambient | None] = {}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import Token
 from time import perf_counter_ns, time
@@ -14,6 +12,7 @@ from typing import Any, Self, TypeVar
 from windsock.ambient import AMBIENT, Ambient, merged
 from windsock.fields import MAX_NAME, Cleaner
 from windsock.process import collector
+from windsock.wrapping import wrapped
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ambient = AMBIENT.get
@@ -143,55 +142,16 @@ def _ends_normally(error: BaseException) -> bool:
     return isinstance(error, GeneratorExit)
 
 
+class _Run(track_performance):
+    """One run of a decorated function; a generator's pauses count."""
+
+    __slots__ = ()
+
+    def suspend(self) -> None:
+        return
+
+    resume = suspend
+
+
 def _decorated(function: Any, operation: str, metadata: Mapping[str, object] | None) -> Any:
-    if isinstance(function, staticmethod | classmethod):
-        return type(function)(_decorated(function.__func__, operation, metadata))
-    if inspect.isasyncgenfunction(function):
-        return _async_generator(function, operation, metadata)
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def coroutine(*args: Any, **kwargs: Any) -> Any:
-            with track_performance(operation, metadata):
-                return await function(*args, **kwargs)
-
-        return coroutine
-    if inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            with track_performance(operation, metadata):
-                return (yield from function(*args, **kwargs))
-
-        return generator
-
-    @functools.wraps(function)
-    def plain(*args: Any, **kwargs: Any) -> Any:
-        with track_performance(operation, metadata):
-            return function(*args, **kwargs)
-
-    return plain
-
-
-def _async_generator(function: Any, operation: str, metadata: Mapping[str, object] | None) -> Any:
-    # ``yield from`` has no asynchronous form, so values and exceptions are passed on by hand.
-    @functools.wraps(function)
-    async def generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        with track_performance(operation, metadata):
-            inner = function(*args, **kwargs)
-            step = inner.__anext__()
-            try:
-                while True:
-                    item = await step
-                    try:
-                        step = inner.asend((yield item))
-                    except GeneratorExit:
-                        raise
-                    except BaseException as error:  # noqa: BLE001  It goes on inside.
-                        step = inner.athrow(error)
-            except StopAsyncIteration:
-                return
-            finally:
-                await inner.aclose()
-
-    return generator
+    return wrapped(function, lambda args, kwargs: _Run(operation, metadata))
