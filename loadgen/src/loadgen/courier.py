@@ -1,11 +1,12 @@
 """Keeps a bounded number of batches under way and hands their receipts to one thread."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Event as Flag
 from time import monotonic, sleep
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
 
-from loadgen.batches import Batch
 from loadgen.ingest import IngestClient, Receipt, StoppedError
 
 IN_FLIGHT = 4
@@ -13,7 +14,21 @@ IN_FLIGHT = 4
 _LOOK_UP_SECONDS = 0.1
 
 
-class Courier:
+class Parcel(Protocol):
+    """A batch on its way; ``due_seconds`` counts from the start of the delivery."""
+
+    @property
+    def batch_id(self) -> UUID: ...
+    @property
+    def events(self) -> Sequence[object]: ...
+    @property
+    def due_seconds(self) -> float: ...
+
+
+_P = TypeVar("_P", bound=Parcel)
+
+
+class Courier(Generic[_P]):
     """Delivers batches when they are due.
 
     ``interrupted`` is polled, and turns into ``stopping`` here: a signal handler may not
@@ -26,16 +41,16 @@ class Courier:
         *,
         stopping: Flag,
         interrupted: Callable[[], bool],
-        on_receipt: Callable[[Batch, Receipt], None],
+        on_receipt: Callable[[_P, Receipt], None],
     ) -> None:
         self._client = client
         self._stopping = stopping
         self._interrupted = interrupted
         self._on_receipt = on_receipt
-        self._under_way: dict[Future[Receipt], Batch] = {}
+        self._under_way: dict[Future[Receipt], _P] = {}
         self._failure: BaseException | None = None
 
-    def deliver(self, batches: Iterable[Batch], *, paced: bool) -> None:
+    def deliver(self, batches: Iterable[_P], *, paced: bool) -> None:
         """Send all batches and return when every one has been answered.
 
         ``paced`` sends each when it is due, otherwise all go as fast as they are taken.

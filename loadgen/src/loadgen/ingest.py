@@ -11,8 +11,6 @@ from uuid import UUID
 import msgspec
 import urllib3
 
-from loadgen.batches import Event
-
 EVENTS_PATH = "/api/metrics/events"
 
 _RETRYABLE = frozenset(
@@ -90,7 +88,7 @@ class IngestClient:
         self._clock = clock
         self._reached = False
 
-    def send(self, batch_id: UUID, events: Sequence[Event]) -> Receipt:
+    def send(self, batch_id: UUID, events: Sequence[object]) -> Receipt:
         """Return the suite's receipt, which it gives after the commit.
 
         Raises ``IngestError`` where trying again is of no use or was of none for long enough.
@@ -140,7 +138,7 @@ class IngestClient:
                 raise IngestError(
                     f"{self._endpoint} answers, but not as a Windsock suite does: {error}"
                 ) from None
-        reason = f"{EVENTS_PATH} answered {answer.status} {_detail(answer.data)}".rstrip()
+        reason = f"{EVENTS_PATH} answered {answer.status} {problem_detail(answer.data)}".rstrip()
         if answer.status in _RETRYABLE:
             raise _RetryableError(reason, _retry_after(answer.headers.get("Retry-After")))
         raise IngestError(reason + _advice(answer.status))
@@ -169,7 +167,8 @@ def _retry_after(value: str | None) -> float | None:
     return float(value) if value is not None and value.isascii() and value.isdigit() else None
 
 
-def _detail(body: bytes) -> str:
+def problem_detail(body: bytes) -> str:
+    """Return what a problem (RFC 9457) says; nothing of a body that is none."""
     try:
         problem = msgspec.json.decode(body, type=_Problem)
     except (msgspec.DecodeError, UnicodeDecodeError):
