@@ -8,8 +8,10 @@ import hashlib
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".task" / "isolation"
@@ -23,13 +25,23 @@ class Member:
     package: str
     lock: str | None
     ours: tuple[str, ...] = ()
-    # Modules that an extra is declared for; the rest must do without it.
-    optional: tuple[str, ...] = ()
+    # The modules that need an extra, by extra; all others must do without any.
+    extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 MEMBERS = [
-    Member("libs/windsock-kit", "windsock_kit", None, optional=("windsock_kit.testing",)),
-    Member("libs/windsock", "windsock", None),
+    Member(
+        "libs/windsock-kit", "windsock_kit", None, extras={"testing": ("windsock_kit.testing",)}
+    ),
+    Member(
+        "libs/windsock",
+        "windsock",
+        None,
+        extras={
+            extra: (f"windsock.integrations.{extra}",)
+            for extra in ("langchain", "openai", "opentelemetry")
+        },
+    ),
     Member("metrics-svc", "metrics_svc", "metrics-svc", ("libs/windsock-kit",)),
     Member("loadgen", "loadgen", "loadgen", ("libs/windsock",)),
     Member(
@@ -51,6 +63,7 @@ for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
     if not module.name.endswith("__main__") and module.name not in sys.argv[2:]:
         importlib.import_module(module.name)
 """
+_IMPORT = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
 
 
 def main() -> int:
@@ -73,7 +86,9 @@ def digest(member: Member) -> str:
     inputs = [Path(__file__), ROOT / f"requirements/{member.lock or 'dev'}.txt"]
     for folder in (member.folder, *member.ours):
         inputs.append(ROOT / folder / "pyproject.toml")
-        inputs += sorted((ROOT / folder / "src").rglob("*.py"))
+        source = (ROOT / folder / "src").rglob("*")
+        # Data too: a module may read it when it is imported.
+        inputs += sorted(p for p in source if p.is_file() and "__pycache__" not in p.parts)
     total = hashlib.sha256(f"{ROOT} {sys.version}".encode())
     for path in inputs:
         total.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
@@ -81,39 +96,54 @@ def digest(member: Member) -> str:
 
 
 def passes(member: Member) -> bool:
-    venv = CACHE / member.package
-    python = venv / "bin" / "python"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    paths = [str(ROOT / folder / "src") for folder in (member.folder, *member.ours)]
-    return (
-        run("uv", "venv", "--quiet", "--clear", "--python", sys.executable, str(venv))
-        and install(member, python)
-        and declare(member, venv, paths)
-        and run(str(python), "-I", "-c", _IMPORT_ALL, member.package, *member.optional)
+    later = [module for modules in member.extras.values() for module in modules]
+    return tried(member, _IMPORT_ALL, member.package, *later) and all(
+        tried(member, _IMPORT, *modules, extra=extra) for extra, modules in member.extras.items()
     )
 
 
-def install(member: Member, python: Path) -> bool:
+def tried(member: Member, program: str, *arguments: str, extra: str | None = None) -> bool:
+    """Run ``program`` in an environment with what ``member`` declares, and ``extra``, alone."""
+    venv = CACHE / member.package
+    python = venv / "bin" / "python"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    return (
+        run("uv", "venv", "--quiet", "--clear", "--python", sys.executable, str(venv))
+        and install(member, python, extra)
+        and declare(member, venv)
+        and run(str(python), "-I", "-c", program, *arguments)
+    )
+
+
+def install(member: Member, python: Path, extra: str | None) -> bool:
     install = ("uv", "pip", "install", "--quiet", "--python", str(python))
     if member.lock:
         lock = f"requirements/{member.lock}.txt"
         return empty(ROOT / lock) or run(*install, "--require-hashes", "-r", lock)
-    project = tomllib.loads((ROOT / member.folder / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"]
+    declared = project(member.folder)
+    wanted = [*declared["dependencies"]]
+    wanted += declared["optional-dependencies"][extra] if extra else []
     return not wanted or run(*install, "-c", "requirements/dev.txt", *wanted)
+
+
+def project(folder: str) -> dict[str, Any]:
+    text = (ROOT / folder / "pyproject.toml").read_text()
+    declared: dict[str, Any] = tomllib.loads(text)["project"]
+    return declared
 
 
 def empty(lock: Path) -> bool:
     return not any(line and line[0] not in "# " for line in lock.read_text().splitlines())
 
 
-def declare(member: Member, venv: Path, paths: list[str]) -> bool:
+def declare(member: Member, venv: Path) -> bool:
     """Make our sources importable, and their versions known, without building anything."""
     site = next(venv.glob("lib/python3*/site-packages"))
+    folders = (member.folder, *member.ours)
+    paths = [str(ROOT / folder / "src") for folder in folders]
     (site / f"{member.package}.pth").write_text("\n".join(paths) + "\n")
-    for folder in (member.folder, *member.ours):
-        project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]
-        name, version = project["name"], project["version"]
+    for folder in folders:
+        name, version = project(folder)["name"], project(folder)["version"]
         info = site / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n")

@@ -20,9 +20,9 @@ def stack() -> Iterator[EmbeddedStack]:
 
 @pytest.fixture(scope="module")
 def shared_stack() -> Iterator[EmbeddedStack]:
-    """Give a stack that is up, for the tests of one module."""
+    """Give a stack that is up, the demo's part included, for the tests of one module."""
     with server_folder() as folder:
-        stack = EmbeddedStack(folder)
+        stack = EmbeddedStack(folder, demo=True)
         stack.up()
         yield stack
         stack.run("down")

@@ -1,17 +1,24 @@
 """The launcher with the tests' upstream in place of the services."""
 
 import sys
+from dataclasses import replace
 
 from windsock_embedded.cli import main
-from windsock_embedded.services import Service
+from windsock_embedded.services import METRICS, SIMULATOR, TRICKLE, WORKLOAD, Service
 
-UPSTREAM = Service(
-    name="metrics-svc",
-    port="metrics",
-    command=(sys.executable, "-m", "tests.infra.integration.upstream"),
-    schema="metrics",
-    environment={"METRICS_PORT": "{port}", "METRICS_DATABASE_URL": "{database_url}"},
-)
+
+def stand_in(service: Service) -> Service:
+    """Give the upstream under the name and the port of ``service``."""
+    return replace(
+        service,
+        command=(sys.executable, "-m", "tests.infra.integration.upstream"),
+        environment={"UPSTREAM_PORT": "{port}", "UPSTREAM_PROBES": "{probes}"},
+        package=None,
+    )
+
+
+IDLE = replace(TRICKLE, command=(sys.executable, "-c", "import signal; signal.pause()"))
+SERVICES = [stand_in(METRICS), stand_in(SIMULATOR), stand_in(WORKLOAD), IDLE]
 
 if __name__ == "__main__":
-    sys.exit(main(services=[UPSTREAM]))
+    sys.exit(main(services=SERVICES))

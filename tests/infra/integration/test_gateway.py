@@ -13,7 +13,9 @@ from tests.fixtures.stacks import EmbeddedStack
 from windsock_embedded.processes import wait_until
 
 
-@pytest.mark.parametrize("path", ["/api/metrics/x?a=1", "/v1/traces", "/v1/metrics"])
+@pytest.mark.parametrize(
+    "path", ["/api/metrics/x?a=1", "/v1/traces", "/v1/metrics", "/api/adaptive-questions/x?a=1"]
+)
 def test_a_service_gets_its_prefixes_unchanged(shared_stack: EmbeddedStack, path: str) -> None:
     answer = httpx.post(f"{shared_stack.gateway}{path}", content=b"{}")
 
@@ -85,11 +87,24 @@ def test_large_answers_are_compressed_for_who_can_read_it(shared_stack: Embedded
     assert small.json() == plain.json()
 
 
-def test_a_stream_arrives_while_it_is_being_sent(shared_stack: EmbeddedStack) -> None:
-    with httpx.stream("GET", f"{shared_stack.gateway}/api/metrics/stream") as answer:
+def test_each_service_has_its_own_prefix(shared_stack: EmbeddedStack) -> None:
+    metrics = httpx.get(f"{shared_stack.gateway}/api/metrics/x").json()["pid"]
+    workload = httpx.get(f"{shared_stack.gateway}/api/adaptive-questions/x").json()["pid"]
+
+    assert metrics == shared_stack.pid("metrics-svc")
+    assert workload == shared_stack.pid("adaptive-questions")
+
+
+@pytest.mark.parametrize(
+    ("method", "prefix"), [("GET", "/api/metrics"), ("POST", "/api/adaptive-questions")]
+)
+def test_a_stream_arrives_while_it_is_being_sent(
+    shared_stack: EmbeddedStack, method: str, prefix: str
+) -> None:
+    with httpx.stream(method, f"{shared_stack.gateway}{prefix}/stream", content=b"{}") as answer:
         parts = answer.iter_bytes()
         first = next(parts)
-        httpx.get(f"{shared_stack.gateway}/api/metrics/release")
+        httpx.get(f"{shared_stack.gateway}{prefix}/release")
         rest = b"".join(parts)
 
     assert first == b"data: first\n\n"
@@ -142,7 +157,15 @@ def test_malformed_http_is_a_problem_too(
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == code
 
 
-@pytest.mark.parametrize("path", ["/api/metrics", "/.gateway/timeout"])
+def test_what_there_is_is_listed_with_its_documentation(shared_stack: EmbeddedStack) -> None:
+    services = httpx.get(shared_stack.gateway).json()["services"]
+
+    assert services.keys() == {"metrics", "adaptive-questions"}
+    for name, service in services.items():
+        assert service["docs"] == f"/api/{name}/docs"
+
+
+@pytest.mark.parametrize("path", ["/api/metrics", "/api/adaptive-questions", "/.gateway/timeout"])
 def test_what_is_no_address_of_a_service_is_not_found(
     shared_stack: EmbeddedStack, path: str
 ) -> None:
@@ -160,11 +183,16 @@ def test_a_service_that_is_down_is_a_problem_with_when_to_retry(stack: EmbeddedS
     url = f"{stack.gateway}/api/metrics/x"
 
     down = wait_until(lambda: httpx.get(url).status_code == 503, 10)
-    answer = httpx.post(url, content=b"{}")
+    # Of a stack without the demo, the application is down from the start.
+    answers = [
+        httpx.post(stack.gateway + path, content=b"{}")
+        for path in ("/api/metrics/x", "/api/adaptive-questions/generate")
+    ]
     os.kill(stack.pid("launcher"), signal.SIGCONT)
 
     assert down
-    assert answer.status_code == 503
-    assert answer.headers["retry-after"] == "2"
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["code"] == "unavailable"
+    for answer in answers:
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "2"
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["code"] == "unavailable"

@@ -24,7 +24,7 @@ def test_a_detached_stack_answers_and_leaves_nothing_when_down(stack: EmbeddedSt
     down = stack.run("down")
 
     assert answer.status_code == 200
-    assert f"gateway      {stack.gateway}" in up.stdout
+    assert f"gateway            {stack.gateway}" in up.stdout
     assert "password" in up.stdout
     assert (stack.folder / "postgres.password").read_text().strip() not in up.stdout
     assert down.returncode == 0, down.stderr
@@ -82,7 +82,7 @@ def test_a_service_that_dies_is_started_again_and_it_is_said(stack: EmbeddedStac
 
     assert wait_until(lambda: _pid_behind(stack) not in {None, pid}, 20)
     said = (stack.folder / "logs" / "launcher.log").read_text()
-    assert "metrics-svc  was killed by SIGKILL; starting it again in 0.5 s" in said
+    assert "metrics-svc        was killed by SIGKILL; starting it again in 0.5 s" in said
 
 
 def _pid_behind(stack: EmbeddedStack) -> int | None:

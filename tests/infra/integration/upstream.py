@@ -15,26 +15,27 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        name = self.path.partition("?")[0].rpartition("/")[2]
         answers: dict[str, Callable[[], None]] = {
-            "/api/metrics/stream": self._stream,
-            "/api/metrics/page": lambda: self._answer(b"<p>page</p>", "text/html"),
-            "/api/metrics/big": lambda: self._answer(b"[" + b"1," * 4000 + b"1]"),
-            "/api/metrics/busy": lambda: self._answer(b"{}", status=503, retry_after="7"),
+            "stream": self._stream,
+            "page": lambda: self._answer(b"<p>page</p>", "text/html"),
+            "big": lambda: self._answer(b"[" + b"1," * 4000 + b"1]"),
+            "busy": lambda: self._answer(b"{}", status=503, retry_after="7"),
         }
-        if path == "/api/metrics/release":
+        if name == "release":
             released.set()
-        answers.get(path, self._echo)()
+        answers.get(name, self._echo)()
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self._echo()
+        self.do_GET()
 
     def _echo(self) -> None:
         seen = {
             "path": self.path,
             "headers": {name.lower(): value for name, value in self.headers.items()},
             "pid": os.getpid(),
+            "probes": os.environ["UPSTREAM_PROBES"],
         }
         self._answer(json.dumps(seen).encode())
 
@@ -56,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _stream(self) -> None:
-        """Send one event, and the next only after a request to /release."""
+        """Send one event, and the next only after a request to a path that ends in /release."""
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
@@ -75,5 +76,5 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    address = ("127.0.0.1", int(os.environ["METRICS_PORT"]))
+    address = ("127.0.0.1", int(os.environ["UPSTREAM_PORT"]))
     ThreadingHTTPServer(address, Handler).serve_forever()

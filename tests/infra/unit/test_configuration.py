@@ -6,8 +6,10 @@ import pytest
 
 from windsock_embedded import nginx
 from windsock_embedded.errors import EmbeddedError
-from windsock_embedded.services import SERVICES, Service
+from windsock_embedded.services import SERVICES, WORKLOAD, Service
 from windsock_embedded.settings import DEFAULT_PORTS, Settings
+
+FACTS = {"port": 1} | {f"{name}_port": port for name, port in DEFAULT_PORTS.items()}
 
 
 def test_settings_come_from_the_environment() -> None:
@@ -34,9 +36,22 @@ def test_an_unknown_name_in_a_template_is_refused() -> None:
         nginx.fill_in("${WINDSOCK_B}", {})
 
 
-def test_a_user_s_variable_wins_but_not_over_the_address() -> None:
+@pytest.mark.parametrize(("text", "runs"), [("1", False), ("true", False), ("0", True), ("", True)])
+def test_a_variable_leaves_the_demo_out(text: str, runs: bool) -> None:
+    assert Settings.from_env({"WINDSOCK_NO_DEMO": text}).demo is runs
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused_by_name() -> None:
+    with pytest.raises(EmbeddedError, match="WINDSOCK_NO_DEMO=maybe is neither true nor false"):
+        Settings.from_env({"WINDSOCK_NO_DEMO": "maybe"})
+
+
+def test_a_user_s_variable_wins_over_a_default_but_not_over_an_address() -> None:
     service = Service(
-        "x", "metrics", (), {"X_PORT": "{port}", "X_PROBES": "redis={redis_url}", "X_LEVEL": "a"}
+        "x",
+        (),
+        environment={"X_PORT": "{port}"},
+        defaults={"X_PROBES": "redis={redis_url}", "X_LEVEL": "a"},
     )
 
     variables = service.variables(
@@ -51,8 +66,34 @@ def test_a_user_s_variable_wins_but_not_over_the_address() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "variable",
+    ["OPENAI_BASE_URL", "OPENAI_API_KEY", "WINDSOCK_ENDPOINT", "WINDSOCK_SPOOL_DIR"],
+)
+def test_what_a_shell_says_of_a_real_application_does_not_reach_the_demo(variable: str) -> None:
+    said = "https://elsewhere.example.com/paid"
+
+    variables = WORKLOAD.variables(FACTS, {variable: said})
+
+    assert said not in variables.values()
+
+
+def test_the_demo_asks_the_simulator_and_tells_this_stack() -> None:
+    variables = WORKLOAD.variables(FACTS, {})
+
+    assert variables["OPENAI_BASE_URL"] == f"http://127.0.0.1:{DEFAULT_PORTS['simulator']}/v1"
+    assert variables["WINDSOCK_ENDPOINT"] == f"http://127.0.0.1:{DEFAULT_PORTS['metrics']}"
+    assert {variables[name] for name in variables if "TRACING" in name} == {"false"}
+
+
+def test_a_command_names_ports_behind_its_first_word() -> None:
+    service = Service("x", ("/a {b}", "--endpoint", "http://127.0.0.1:{gateway_port}"))
+
+    assert service.argv(FACTS) == ["/a {b}", "--endpoint", "http://127.0.0.1:8000"]
+
+
 def test_every_service_has_a_default_port_and_its_own() -> None:
-    ports = [service.port for service in SERVICES]
+    ports = [service.port for service in SERVICES if service.port]
 
     assert set(ports) <= set(DEFAULT_PORTS)
     assert len(set(ports)) == len(ports)

@@ -14,7 +14,7 @@ from windsock_embedded import migrations, postgres
 from windsock_embedded.errors import EmbeddedError
 from windsock_embedded.folder import Folder
 from windsock_embedded.processes import wait_until
-from windsock_embedded.progress import Progress
+from windsock_embedded.progress import NAME_WIDTH, Progress
 from windsock_embedded.services import SERVICES, Service
 from windsock_embedded.settings import DEFAULT_PORTS, Settings, port_variable
 from windsock_embedded.stack import Stack
@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None, *, services: Sequence[Service] 
         options = _parser(settings).parse_args(arguments)
         settings = _with_flags(settings, options)
         folder = Folder(settings.data_dir)
-        stack = Stack(settings, services, folder, Progress())
+        chosen = [service for service in services if settings.demo or not service.demo]
+        stack = Stack(settings, chosen, folder, Progress())
         if options.command == "up":
             return _detach(stack) if options.detach else _up(stack, options.parent)
         if options.command == "down":
@@ -61,6 +62,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
             metavar="PORT",
             help=f"{port_variable(name)}; now %(default)s",
         )
+    parser.set_defaults(demo=settings.demo)
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(name: str, does: str) -> argparse.ArgumentParser:
@@ -71,6 +73,13 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     up = command("up", "Start everything and wait until it is ready; Ctrl-C stops it.")
     up.add_argument(
         "--detach", action="store_true", help="return when all is ready; ./task down stops it"
+    )
+    up.add_argument(
+        "--no-demo",
+        dest="demo",
+        action="store_false",
+        default=argparse.SUPPRESS,
+        help="without the demo: a simulated model, an application, its traffic; WINDSOCK_NO_DEMO=1",
     )
     # Taskfile.yml's: when ./task is killed with SIGKILL, its launcher ends as well.
     up.add_argument(
@@ -94,7 +103,7 @@ def _port(text: str) -> int:
 
 def _with_flags(settings: Settings, options: argparse.Namespace) -> Settings:
     chosen = {name: getattr(options, f"{name}_port") for name in DEFAULT_PORTS}
-    return replace(settings, data_dir=options.data_dir, ports=chosen)
+    return replace(settings, data_dir=options.data_dir, ports=chosen, demo=options.demo)
 
 
 def _up(stack: Stack, parent: int | None) -> int:
@@ -117,7 +126,9 @@ def _announce(folder: Folder, last: str) -> None:
     state = folder.state() or {}
     print("\nWindsock is up.\n")
     for line in state.get("addresses", ()):
-        print(f"  {line}")
+        print(line)
+    if demo := state.get("demo"):
+        print("", *demo, sep="\n")
     print(f"\n{last}", flush=True)
 
 
@@ -192,7 +203,9 @@ def _status(folder: Folder) -> int:
         print("Nothing is up.")
         return 1
     for record in reversed(folder.records()):
-        print(f"  {record.name:<12} {'running' if record.alive() else 'dead'}, pid {record.pid}")
+        print(
+            f"  {record.name:<{NAME_WIDTH}} {'running' if record.alive() else 'dead'}, pid {record.pid}"
+        )
     _announce(folder, "./task down stops it.")
     return 0
 

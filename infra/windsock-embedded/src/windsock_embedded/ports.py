@@ -43,12 +43,12 @@ def owner(port: int) -> str:
     return ""
 
 
-def check(name: str, port: int, *, flag: str, variable: str) -> None:
-    """Refuse a taken port with a line that says how to choose another."""
+def check(name: str, port: int, *, flag: str, variable: str, or_else: str = "") -> None:
+    """Refuse a taken port with a line that says how to choose another, or what to do ``or_else``."""
     if is_free(port):
         return
     by = owner(port)
     raise EmbeddedError(
         f"port {port} for {name} is taken{f' by {by}' if by else ''}:"
-        f" choose another with {flag} PORT or {variable}=PORT, or stop what holds it"
+        f" choose another with {flag} PORT or {variable}=PORT, or stop what holds it{or_else}"
     )

@@ -6,6 +6,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TextIO
 
+# Of the longest name of a part.
+NAME_WIDTH = 18
+
 
 class Progress:
     """Prints what happens to the parts of the stack."""
@@ -15,11 +18,14 @@ class Progress:
         self._live = self._out.isatty()
 
     @contextmanager
-    def part(self, name: str, detail: str) -> Generator[None]:
-        """Show that ``name`` is under way and, at the end of the block, that it is ready."""
-        started = time.monotonic()
+    def part(self, name: str, detail: str, *, since: float | None = None) -> Generator[None]:
+        """Show that ``name`` is under way and, at the end of the block, that it is ready.
+
+        ``since`` is when it was started (monotonic), where that was before the block.
+        """
+        started = time.monotonic() if since is None else since
         if self._live:
-            self._write(f"  {name:<12} …", end="")
+            self._write(f"  {name:<{NAME_WIDTH}} …", end="")
         try:
             yield
         except BaseException:
@@ -27,7 +33,8 @@ class Progress:
                 self._write("\r\033[K", end="")
             raise
         seconds = f"{time.monotonic() - started:.1f} s"
-        self._write(f"{chr(13) if self._live else ''}  {name:<12} ready  {seconds:>6}  {detail}")
+        start = "\r" if self._live else ""
+        self._write(f"{start}  {name:<{NAME_WIDTH}} ready  {seconds:>6}  {detail}")
 
     def say(self, text: str) -> None:
         self._write(text)

@@ -22,7 +22,8 @@ def program(data_dir: Path, *, port: int, log: Path, environment: Mapping[str, s
         "daemonize": "no",
         "protected-mode": "yes",
         "maxmemory": "256mb",
-        "maxmemory-policy": "noeviction",
+        # Caches make room for one another; what has no expiry stays.
+        "maxmemory-policy": "volatile-lru",
     }
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
     return Program(

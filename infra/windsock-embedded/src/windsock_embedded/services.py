@@ -1,4 +1,4 @@
-"""The services of the suite as data: what to start, on which port, and what it is told."""
+"""What the launcher runs beside the servers, as data: commands, ports, and what each is told."""
 
 import importlib.util
 import sys
@@ -9,17 +9,25 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service to run.
+    """A program to run.
 
-    ``environment`` may name ``{database_url}``, ``{redis_url}`` and ``{port}``;
-    what the user has set already wins, addresses apart. ``schema`` is its schema
-    and role in PostgreSQL, ``package`` holds its ``migrations``.
+    ``environment`` is the launcher's decision, ``defaults`` give way to the user's own variables.
+    Both, and ``command`` behind its first word, may name ``{database_url}``, ``{redis_url}``,
+    ``{probes}``, its own ``{port}`` and any part's, as in ``{gateway_port}``.
+
+    Without a ``port`` it is a worker: nobody can ask whether it is ready, and it starts last.
+    ``probed`` is the path by which metrics-svc watches it. A ``demo`` part may fail at its start
+    without ending that of the others. ``schema`` is its schema and role in PostgreSQL, ``package``
+    holds its ``migrations``.
     """
 
     name: str
-    port: str
     command: Sequence[str]
+    port: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    probed: str | None = None
+    demo: bool = False
     schema: str | None = None
     package: str | None = None
 
@@ -30,29 +38,91 @@ class Service:
             return None
         return Path(spec.origin).parent / "migrations"
 
+    def argv(self, facts: Mapping[str, object]) -> list[str]:
+        program, *arguments = self.command
+        return [program, *(text.format_map(facts) for text in arguments)]
+
     def variables(
         self, facts: Mapping[str, object], inherited: Mapping[str, str]
     ) -> dict[str, str]:
-        own = {name: text.format_map(facts) for name, text in self.environment.items()}
-        fixed = {name for name in own if name.endswith(("_HOST", "_PORT", "_DATABASE_URL"))}
-        kept = {name: text for name, text in inherited.items() if name not in fixed}
-        return {**own, **kept}
+        return {
+            **{name: text.format_map(facts) for name, text in self.defaults.items()},
+            **inherited,
+            **{name: text.format_map(facts) for name, text in self.environment.items()},
+        }
 
 
-SERVICES = (
-    Service(
-        name="metrics-svc",
-        port="metrics",
-        command=(sys.executable, "-m", "metrics_svc"),
-        schema="metrics",
-        package="metrics_svc",
-        environment={
-            "METRICS_DATABASE_URL": "{database_url}",
-            "METRICS_HOST": "127.0.0.1",
-            "METRICS_PORT": "{port}",
-            "METRICS_PROBES": "redis={redis_url}",
-            "METRICS_LOG_FORMAT": "json",
-            "WINDSOCK_AUTH": "off",
-        },
-    ),
+METRICS = Service(
+    name="metrics-svc",
+    command=(sys.executable, "-m", "metrics_svc"),
+    port="metrics",
+    schema="metrics",
+    package="metrics_svc",
+    environment={
+        "METRICS_DATABASE_URL": "{database_url}",
+        "METRICS_HOST": "127.0.0.1",
+        "METRICS_PORT": "{port}",
+    },
+    defaults={
+        "METRICS_PROBES": "redis={redis_url}{probes}",
+        "METRICS_LOG_FORMAT": "json",
+        # 31 days: ./task demo brings a past with it.
+        "METRICS_MAX_EVENT_AGE_SECONDS": "2678400",
+        "WINDSOCK_AUTH": "off",
+    },
 )
+
+SIMULATOR = Service(
+    name="llm-simulator",
+    command=(sys.executable, "-m", "llm_simulator"),
+    port="simulator",
+    probed="/livez",
+    demo=True,
+    environment={"SIMULATOR_HOST": "127.0.0.1", "SIMULATOR_PORT": "{port}"},
+    defaults={"SIMULATOR_LOG_FORMAT": "json", "WINDSOCK_AUTH": "off"},
+)
+
+WORKLOAD = Service(
+    name="adaptive-questions",
+    command=(sys.executable, "-m", "adaptive_questions"),
+    port="workload",
+    probed="/livez",
+    demo=True,
+    environment={
+        "QUESTIONS_HOST": "127.0.0.1",
+        "QUESTIONS_PORT": "{port}",
+        # A key in the user's shell must not make the demo call a provider that charges for it,
+        # nor an endpoint there take the demo's events, nor the demo send what another
+        # application has spooled.
+        "OPENAI_BASE_URL": "http://127.0.0.1:{simulator_port}/v1",
+        "OPENAI_API_KEY": "simulated",
+        "WINDSOCK_ENDPOINT": "http://127.0.0.1:{metrics_port}",
+        "WINDSOCK_API_KEY": "",
+        "WINDSOCK_SPOOL_DIR": "",
+        # LangSmith asks for them in this order; nothing of the demo is traced to a third party.
+        "LANGSMITH_TRACING_V2": "false",
+        "LANGCHAIN_TRACING_V2": "false",
+        "LANGSMITH_TRACING": "false",
+        "LANGCHAIN_TRACING": "false",
+        # The simulator is not behind the user's proxy.
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    },
+    defaults={
+        "QUESTIONS_REDIS_URL": "redis://127.0.0.1:{redis_port}/1",
+        "QUESTIONS_LOG_FORMAT": "json",
+        "WINDSOCK_AUTH": "off",
+    },
+)
+
+TRICKLE = Service(
+    name="trickle",
+    command=(
+        *(sys.executable, "-m", "loadgen.trickle"),
+        *("--endpoint", "http://127.0.0.1:{gateway_port}"),
+    ),
+    demo=True,
+)
+
+# In the order of their start.
+SERVICES = (METRICS, SIMULATOR, WORKLOAD, TRICKLE)

@@ -10,16 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from windsock_embedded import migrations, nginx, ports, postgres, processes, redis
+from windsock_embedded import migrations, nginx, ports, postgres, processes, redis, welcome
 from windsock_embedded.errors import EmbeddedError
 from windsock_embedded.folder import Folder
 from windsock_embedded.postgres import PostgresServer
-from windsock_embedded.progress import Progress
+from windsock_embedded.progress import NAME_WIDTH, Progress
 from windsock_embedded.services import Service
 from windsock_embedded.settings import Settings, port_variable
 from windsock_embedded.supervisor import Supervisor
 
 SERVICE_READY_SECONDS = 60.0
+# The suite is up meanwhile, but its user waits for the line that says so.
+DEMO_READY_SECONDS = 30.0
 
 
 class StopRequested(BaseException):
@@ -63,13 +65,18 @@ class Stack:
         self._check_ports()
         server = self._start_postgres(supervisor)
         self._start_redis(supervisor)
-        for service in self.services:
-            self._start_service(service, server, supervisor)
-        self._start_gateway(supervisor)
-        self.folder.save_state({"addresses": self.addresses(), "ports": dict(self.settings.ports)})
+        self._start_services(server, supervisor)
+        self.folder.save_state(
+            {
+                "addresses": welcome.addresses(self.settings, self.services, self.folder),
+                "demo": welcome.demo(self.settings, self.services),
+                "ports": dict(self.settings.ports),
+            }
+        )
 
     def _check_ports(self) -> None:
-        used = ["postgres", "redis", *(service.port for service in self.services), "gateway"]
+        demo = {service.port for service in self.services if service.demo}
+        used = ["postgres", "redis", *(s.port for s in self.services if s.port), "gateway"]
         taken = []
         for port, count in Counter(self.settings.ports[name] for name in used).items():
             if count > 1:
@@ -82,6 +89,7 @@ class Stack:
                     self.settings.ports[name],
                     flag=f"--{name}-port",
                     variable=port_variable(name),
+                    or_else=", or leave the demo out with --no-demo" if name in demo else "",
                 )
             except EmbeddedError as error:
                 taken.append(str(error))
@@ -120,40 +128,79 @@ class Stack:
             supervisor.start(program)
             redis.wait_ready(port, check=lambda: supervisor.require_alive("redis"))
 
+    def _start_services(self, server: PostgresServer, supervisor: Supervisor) -> None:
+        """Start all that listen before waiting for any: most of their time goes into imports."""
+        listening = [service for service in self.services if service.port]
+        started = {s.name: self._start_service(s, server, supervisor) for s in listening}
+        for service in listening:
+            if not service.demo:
+                self._await(service, started[service.name], SERVICE_READY_SECONDS, supervisor)
+        self._start_gateway(supervisor)
+        for service in listening:
+            if service.demo:
+                self._await_demo(service, started[service.name], supervisor)
+        for service in self.services:
+            if not service.port:
+                self._start_service(service, server, supervisor)
+                self.progress.say(f"  {service.name:<{NAME_WIDTH}} started")
+
     def _start_service(
         self, service: Service, server: PostgresServer, supervisor: Supervisor
-    ) -> None:
-        environment = self.settings.environment
-        database_url = server.url()
-        if service.schema:
-            database_url = asyncio.run(postgres.ensure_role(server, service.schema))
-            folder = service.migrations()
-            if folder:
-                with self.progress.part("migrations", f"schema {service.schema}"):
-                    asyncio.run(
-                        migrations.migrate(
-                            database_url,
-                            schema=service.schema,
-                            folder=folder,
-                            environment=environment,
-                        )
-                    )
-        port = self.settings.ports[service.port]
-        facts = {
-            "database_url": database_url,
-            "redis_url": redis.url(self.settings.ports["redis"]),
-            "port": port,
-        }
+    ) -> float:
+        """Start a service on its migrated schema and return when (monotonic)."""
+        database_url = asyncio.run(self._migrated(service, server)) if service.schema else ""
+        facts = self._facts(service, database_url)
         program = processes.Program(
             name=service.name,
-            argv=service.command,
+            argv=service.argv(facts),
             log=self.folder.log(service.name),
-            environment=service.variables(facts, environment),
+            environment=service.variables(facts, self.settings.environment),
             stop_seconds=15.0,
         )
-        with self.progress.part(service.name, f"http://127.0.0.1:{port}"):
-            supervisor.start(program)
-            self._wait_http(service.name, port, "/readyz", supervisor)
+        supervisor.start(program)
+        return time.monotonic()
+
+    async def _migrated(self, service: Service, server: PostgresServer) -> str:
+        """Bring the schema of ``service`` up to date and return the address of its role."""
+        schema, folder = service.schema or "", service.migrations()
+        url = await postgres.ensure_role(server, schema)
+        if folder:
+            with self.progress.part("migrations", f"schema {schema}"):
+                await migrations.migrate(
+                    url, schema=schema, folder=folder, environment=self.settings.environment
+                )
+        return url
+
+    def _facts(self, service: Service, database_url: str) -> dict[str, object]:
+        """Return what the data of a service may name."""
+        number = self.settings.ports
+        probed = [
+            f",{s.name}=http://127.0.0.1:{number[s.port]}{s.probed}"
+            for s in self.services
+            if s.port and s.probed
+        ]
+        return {
+            **{f"{name}_port": port for name, port in number.items()},
+            "port": number[service.port] if service.port else "",
+            "database_url": database_url,
+            "redis_url": redis.url(number["redis"]),
+            "probes": "".join(probed),
+        }
+
+    def _await(
+        self, service: Service, started: float, seconds: float, supervisor: Supervisor
+    ) -> None:
+        port = self.settings.ports[service.port or ""]
+        with self.progress.part(service.name, f"http://127.0.0.1:{port}", since=started):
+            self._wait_http(service.name, port, "/readyz", seconds, supervisor)
+
+    def _await_demo(self, service: Service, started: float, supervisor: Supervisor) -> None:
+        """Wait like for any other, but let nobody miss his suite for it."""
+        try:
+            self._await(service, started, DEMO_READY_SECONDS, supervisor)
+        except EmbeddedError as error:
+            line = str(error).partition("\n")[0].removesuffix(":")
+            self.progress.say(f"  {line}; everything else is up")
 
     def _start_gateway(self, supervisor: Supervisor) -> None:
         port = self.settings.ports["gateway"]
@@ -165,9 +212,11 @@ class Stack:
                 environment=self.settings.environment,
             )
             supervisor.start(program)
-            self._wait_http("gateway", port, "/healthz", supervisor)
+            self._wait_http("gateway", port, "/healthz", SERVICE_READY_SECONDS, supervisor)
 
-    def _wait_http(self, name: str, port: int, path: str, supervisor: Supervisor) -> None:
+    def _wait_http(
+        self, name: str, port: int, path: str, seconds: float, supervisor: Supervisor
+    ) -> None:
         status = 0
 
         def ready() -> bool:
@@ -176,30 +225,12 @@ class Stack:
             status = _status(port, path)
             return status == http.client.OK
 
-        if not processes.wait_until(ready, SERVICE_READY_SECONDS):
+        if not processes.wait_until(ready, seconds):
             said = f"answers {status}" if status else "does not answer"
             raise EmbeddedError(
-                f"{name} is not ready: after {SERVICE_READY_SECONDS:.0f} s {path} {said}"
+                f"{name} is not ready: after {seconds:.0f} s {path} {said}"
                 f" (log: {self.folder.log(name)}):\n{self.folder.log_tail(name)}"
             )
-
-    def addresses(self) -> list[str]:
-        """Return the lines that tell a newcomer where everything is."""
-        number = self.settings.ports
-        gateway = f"http://127.0.0.1:{number['gateway']}"
-        lines = [f"gateway      {gateway}"]
-        lines += [f"{s.name:<12} http://127.0.0.1:{number[s.port]}" for s in self.services]
-        database = (
-            f"postgres     postgresql://{postgres.SUPERUSER}@127.0.0.1:{number['postgres']}"
-            f"/{postgres.DATABASE}  (password in {self.folder.path / 'postgres.password'})"
-        )
-        return [
-            *lines,
-            database,
-            f"redis        {redis.url(number['redis'])}",
-            f"logs         {self.folder.logs}",
-            f"dashboard    curl '{gateway}/api/metrics/dashboard?time_window_minutes=60'",
-        ]
 
 
 def _status(port: int, path: str) -> int:

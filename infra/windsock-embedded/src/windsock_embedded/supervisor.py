@@ -10,6 +10,7 @@ from windsock_embedded import processes
 from windsock_embedded.errors import EmbeddedError
 from windsock_embedded.folder import Folder
 from windsock_embedded.processes import Program
+from windsock_embedded.progress import NAME_WIDTH
 
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 # A child that ran this long is taken for healthy: its next death is the first again.
@@ -44,8 +45,10 @@ class Supervisor:
         """Raise when the child has died; used while waiting for it to become ready."""
         for child in self._children:
             if child.program.name == name and child.process.poll() is not None:
-                tail = self._folder.log_tail(name)
-                raise EmbeddedError(f"{name} {_how(child.process)} at its start:\n{tail}")
+                raise EmbeddedError(
+                    f"{name} {_how(child.process)} at its start"
+                    f" (log: {child.program.log}):\n{self._folder.log_tail(name)}"
+                )
 
     def tick(self, now: float) -> None:
         """Look after every child once."""
@@ -66,7 +69,7 @@ class Supervisor:
         child.deaths += 1
         child.start_again_at = now + delay
         self._say(
-            f"  {program.name:<12} {_how(child.process)}; starting it again in {delay:g} s"
+            f"  {program.name:<{NAME_WIDTH}} {_how(child.process)}; starting it again in {delay:g} s"
             f" (log: {program.log})"
         )
 
@@ -74,12 +77,12 @@ class Supervisor:
         try:
             child.process = processes.start(child.program)
         except EmbeddedError as error:
-            self._say(f"  {child.program.name:<12} {error}")
+            self._say(f"  {child.program.name:<{NAME_WIDTH}} {error}")
             child.start_again_at = now + BACKOFF_SECONDS[-1]
             return
         child.started_at, child.start_again_at = now, None
         self._folder.remember(processes.record_of(child.program, child.process))
-        self._say(f"  {child.program.name:<12} started again, pid {child.process.pid}")
+        self._say(f"  {child.program.name:<{NAME_WIDTH}} started again, pid {child.process.pid}")
 
     def stop(self) -> None:
         """Stop all children, the last started first."""
@@ -88,7 +91,7 @@ class Supervisor:
             processes.stop(child.program, child.process)
             self._folder.forget(child.program.name)
             self._children.pop()
-            self._say(f"  {child.program.name:<12} stopped")
+            self._say(f"  {child.program.name:<{NAME_WIDTH}} stopped")
 
 
 def _how(process: subprocess.Popen[bytes]) -> str:
