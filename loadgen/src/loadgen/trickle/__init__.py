@@ -1,0 +1,1 @@
+"""A gentle, endless stream of requests to the reference workload."""
