@@ -2,12 +2,16 @@
 
 from windsock.collector import MetricsCollector
 from windsock.counters import Stats
+from windsock.flags.client import FeatureFlags
+from windsock.flags.evaluation import Evaluation
 from windsock.nodes import track_node
-from windsock.process import close, configure, flush, get_metrics_collector
+from windsock.process import close, configure, flush, get_feature_flags, get_metrics_collector
 from windsock.settings import Settings
 from windsock.tracking import context, track_performance
 
 __all__ = [
+    "Evaluation",
+    "FeatureFlags",
     "MetricsCollector",
     "Settings",
     "Stats",
@@ -15,6 +19,7 @@ __all__ = [
     "configure",
     "context",
     "flush",
+    "get_feature_flags",
     "get_metrics_collector",
     "track_node",
     "track_performance",

@@ -1,15 +1,17 @@
-"""The collector of this process: configured once, fresh after a fork, closed at exit."""
+"""The collector and the flags of this process: configured once, fresh after a fork, closed at exit."""
 
 import atexit
 import os
 
 from windsock.collector import COLLECTORS, MetricsCollector
+from windsock.flags.client import FeatureFlags
 from windsock.pipeline import SendingPipeline
 from windsock.settings import Settings
 
 _FORMER_TIMEOUT_SECONDS = 1.0
 
 collector = MetricsCollector()
+feature_flags = FeatureFlags(collector)
 
 
 def get_metrics_collector() -> MetricsCollector:
@@ -17,8 +19,13 @@ def get_metrics_collector() -> MetricsCollector:
     return collector
 
 
+def get_feature_flags() -> FeatureFlags:
+    """Return the flags of this process, always the same object."""
+    return feature_flags
+
+
 def configure(**settings: object) -> None:
-    """Set up the collector of this process: keywords over environment over defaults.
+    """Set up collector and flags of this process: keywords over environment over defaults.
 
     The keywords are the fields of ``windsock.Settings``. One that cannot be used is
     reported on the logger ``windsock``. Call it at the start: what was recorded before
@@ -26,6 +33,7 @@ def configure(**settings: object) -> None:
     """
     pipeline = SendingPipeline(Settings.from_env().changed(settings))
     former = collector.install(pipeline)
+    feature_flags.configure(pipeline.settings)
     if pipeline.settings.enabled and pipeline.settings.spool_dir is not None:
         # What another process left behind need not wait for this one's first event.
         pipeline.start()

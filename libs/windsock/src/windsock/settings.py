@@ -45,6 +45,8 @@ class Settings:
     max_batch_events: int = 500
     spool_dir: Path | None = None
     spool_max_bytes: int = 64 * 1024 * 1024
+    flags_file: Path | None = None
+    record_exposures: bool = True
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -113,7 +115,9 @@ def _path(value: object) -> Path | None:
         return None
     if not isinstance(value, str | os.PathLike):
         raise TypeError("must be a path")
-    return Path(value).expanduser()
+    if "\x00" in os.fsdecode(value):
+        raise ValueError("must be a path without NUL")
+    return Path(os.fsdecode(value)).expanduser()
 
 
 def _switch(value: object) -> bool:
@@ -165,4 +169,6 @@ _PARSERS: dict[str, Callable[[object], object]] = {
     "max_batch_events": _whole(1, 5_000),
     "spool_dir": _path,
     "spool_max_bytes": _whole(1, 1 << 50),
+    "flags_file": _path,
+    "record_exposures": _switch,
 }

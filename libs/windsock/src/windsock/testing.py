@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,10 @@ from windsock.buffer import Buffer, Record
 from windsock.counters import BUFFER_FULL, Counters, Stats
 from windsock.encoding import Encoder
 from windsock.fields import InvalidFieldError
-from windsock.process import collector
+from windsock.flags.client import FeatureFlags
+from windsock.flags.definition import Flag, InvalidFlagsError, flag_of, type_of
+from windsock.flags.source import MemorySource, compiled
+from windsock.process import collector, feature_flags
 from windsock.settings import Settings
 
 _CAPACITY = 1_000_000
@@ -77,3 +80,32 @@ def capture(**settings: object) -> Generator[Captured]:
         yield captured
     finally:
         collector.install(former)
+
+
+@contextmanager
+def flags(given: Mapping[str, object]) -> Generator[FeatureFlags]:
+    """Let the flags of this process be ``given``, and no others, inside the block.
+
+    For each key there is either the value that everybody gets, or a definition as in the
+    flags file (an object with ``variants``; the key need not be repeated). Raises
+    ``ValueError`` for what is neither.
+    """
+    defined = {key: _flag(key, value) for key, value in given.items()}
+    former = feature_flags.install(MemorySource(compiled(defined)))
+    try:
+        yield feature_flags
+    finally:
+        feature_flags.install(former)
+
+
+def _flag(key: str, value: object) -> Flag:
+    if isinstance(value, dict) and "variants" in value:
+        return flag_of({**value, "key": key}, key)
+    kind = type_of(value)
+    if kind is None:
+        raise InvalidFlagsError(key, f"{value!r} can be no value of a flag")
+    variants = {"on": True, "off": False} if kind == "boolean" else {"given": value}
+    name = next(name for name, each in variants.items() if each == value)
+    return flag_of(
+        {"key": key, "type": kind, "variants": variants, "fallthrough": {"variant": name}}, key
+    )

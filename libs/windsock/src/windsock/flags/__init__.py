@@ -1,0 +1,1 @@
+"""Feature flags: which variant a user gets, decided in this process."""

@@ -1,0 +1,234 @@
+import enum
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import windsock
+from windsock.flags.client import MAX_REMEMBERED_EXPOSURES, Exposures, FeatureFlags
+from windsock.flags.source import MemorySource
+from windsock.testing import Captured, capture, flags
+
+# What is recorded must not wait for a service that there is not.
+pytestmark = pytest.mark.usefixtures("captured")
+
+SPLIT = {
+    "type": "string",
+    "variants": {"a": "one", "b": "other"},
+    "fallthrough": {"split": {"a": 1, "b": 1}},
+}
+
+
+def test_flags_of_every_type_give_their_value() -> None:
+    given = {"bool": True, "text": "flash", "whole": 3, "real": 0.7, "object": {"k": [1]}}
+
+    with flags(given) as client:
+        assert {key: client.value(key) for key in given} == given
+        assert client.is_enabled("bool")
+        assert client.variant("bool") == "on"
+        assert client.variant("text") == "given"
+        assert windsock.get_feature_flags() is client
+
+
+def test_without_a_variant_the_default_is_the_answer() -> None:
+    off = {"type": "boolean", "variants": {"on": True}, "enabled": False}
+
+    with flags({"off": off}) as client:
+        assert client.is_enabled("off", default=True)
+        assert client.variant("off", default="none") == "none"
+        assert client.value("off", default=7) == 7
+        assert client.explain("off", default=7) == windsock.Evaluation("off", None, 7, "DISABLED")
+
+
+@pytest.mark.parametrize(
+    ("value", "default", "answer"),
+    [
+        ("text", 0.7, 0.7),
+        (1, 0.7, 1),
+        (0.5, 1, 1),
+        (True, 2, 2),
+        (1, False, False),
+        ("text", "", "text"),
+        ({"a": 1}, {}, {"a": 1}),
+        ("text", None, "text"),
+        ("text", ("any", "thing"), "text"),
+    ],
+    ids=repr,
+)
+def test_a_value_has_the_type_of_the_default(
+    value: object, default: object, answer: object
+) -> None:
+    with flags({"f": value}) as client:
+        assert client.value("f", default=default) == answer
+        explained = client.explain("f", default=default)
+
+    assert explained.value == answer
+    assert (explained.error_code == "TYPE_MISMATCH") == (answer != value)
+
+
+def test_only_a_boolean_can_be_enabled() -> None:
+    with flags({"f": "true"}) as client:
+        assert client.is_enabled("f") is False
+        assert client.is_enabled("f", default=True) is True
+
+
+def test_an_object_can_be_changed_without_changing_the_flag() -> None:
+    with flags({"f": {"k": [1]}}) as client:
+        client.value("f")["k"].append(2)
+
+        assert client.value("f") == {"k": [1]}
+
+
+def test_an_unknown_flag_gives_the_default_and_is_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with flags({}) as client:
+        assert client.value("new_flga", default="d") == "d"
+        explained = client.explain("new_flga")
+
+    assert (explained.reason, explained.error_code) == ("ERROR", "FLAG_NOT_FOUND")
+    assert "new_flga" in caplog.text
+
+
+def test_without_a_source_everything_is_the_default() -> None:
+    client = FeatureFlags(windsock.get_metrics_collector())
+    client.configure(windsock.Settings())
+
+    assert client.is_enabled("f", default=True)
+    assert client.explain("f").error_code == "PROVIDER_NOT_READY"
+    assert "WINDSOCK_FLAGS_FILE" in str(client.explain("f").error_message)
+
+
+class User(enum.Enum):
+    ONE = "u-1"
+
+
+def test_the_user_is_the_argument_else_of_the_context_else_ambient() -> None:
+    with flags({"f": SPLIT}) as client:
+        by_user = {f"u-{n}": client.variant("f", f"u-{n}") for n in range(20)}
+        assert set(by_user.values()) == {"a", "b"}
+        one = next(user for user, variant in by_user.items() if variant == "a")
+        other = next(user for user, variant in by_user.items() if variant == "b")
+
+        with windsock.context(user_id=one):
+            assert client.variant("f") == "a"
+            assert client.variant("f", context={"targetingKey": other}) == "b"
+            assert client.variant("f", one, {"targetingKey": other}) == "a"
+        assert client.variant("f", User.ONE) == by_user["u-1"]
+        assert client.variant("f", default="none") == "none"
+        assert client.explain("f", "").error_code == "TARGETING_KEY_MISSING"
+
+
+def test_a_split_is_recorded_once_for_each_user_and_variant(captured: Captured) -> None:
+    with flags({"f": SPLIT, "static": True}) as client:
+        for _ in range(3):
+            for user in ("u-1", "u-2"):
+                client.value("f", user)
+            client.is_enabled("static", "u-1")
+            client.explain("f", "u-3")
+
+    assert [event["type"] for event in captured.events] == ["exposure", "exposure"]
+    assert [event["targeting_key"] for event in captured.events] == ["u-1", "u-2"]
+    assert {event["flag_key"] for event in captured.events} == {"f"}
+    assert {event["variant"] for event in captured.events} <= {"a", "b"}
+
+
+def test_a_value_that_was_not_used_is_no_exposure(captured: Captured) -> None:
+    with flags({"f": SPLIT}) as client:
+        client.value("f", "u-1", default=7)
+        client.is_enabled("f", "u-1")
+
+    assert captured.events == []
+
+
+def test_exposures_can_be_switched_off(captured: Captured) -> None:
+    client = FeatureFlags(windsock.get_metrics_collector())
+    with flags({"f": SPLIT}) as given:
+        client.configure(windsock.Settings(record_exposures=False))
+        client.install(MemorySource(given._flags()))
+
+        assert client.variant("f", "u-1") in {"a", "b"}
+
+    assert captured.events == []
+
+
+def test_a_new_version_of_the_flags_records_its_users_again(captured: Captured) -> None:
+    for _ in range(2):
+        with flags({"f": SPLIT}) as client:
+            client.variant("f", "u-1")
+
+    assert len(captured.events) == 2
+
+
+def test_the_exposures_seen_last_are_remembered() -> None:
+    exposures = Exposures()
+    version: dict[str, Any] = {}
+    kept = ("f", "kept", "a")
+    assert exposures.is_first(version, kept)
+    assert exposures.is_first(version, ("f", "forgotten", "a"))
+
+    for number in range(MAX_REMEMBERED_EXPOSURES - 1):
+        assert exposures.is_first(version, ("f", f"u-{number}", "a"))
+        assert not exposures.is_first(version, kept)
+
+    assert exposures.is_first(version, ("f", "forgotten", "a"))
+    assert exposures.is_first({"other": "version"}, kept)  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"f": None}, "f: None can be no value"),
+        ({"f": {"type": "boolean", "variants": {"on": 1}}}, "f.variants.on: must be of type"),
+        ({"f": {"variants": {"on": 1}}}, "f.type: is missing"),
+        ({"": True}, ".key: must be a text"),
+    ],
+)
+def test_flags_for_a_test_must_be_right(given: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint), flags(given):
+        pass
+
+
+class Hostile:
+    def __str__(self) -> NoReturn:
+        raise RuntimeError
+
+    def __hash__(self) -> NoReturn:
+        raise LookupError
+
+    def __eq__(self, other: object) -> NoReturn:
+        raise LookupError
+
+
+class HostileMapping(Mapping[str, object]):
+    def __getitem__(self, key: str) -> NoReturn:
+        raise ZeroDivisionError
+
+    def __iter__(self) -> NoReturn:
+        raise RuntimeError
+
+    def __len__(self) -> int:
+        return 1
+
+
+anything = st.one_of(
+    st.none(),
+    st.text(alphabet=st.characters(codec=None)),
+    st.integers(),
+    st.builds(Hostile),
+    st.builds(HostileMapping),
+    st.lists(st.none()),
+    st.sampled_from(["f", "static"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    method=st.sampled_from(["is_enabled", "variant", "value", "explain"]),
+    arguments=st.lists(anything, min_size=1, max_size=4),
+)
+def test_nothing_that_is_passed_raises(method: str, arguments: list[Any]) -> None:
+    with capture(), flags({"f": SPLIT, "static": True}) as client:
+        getattr(client, method)(*arguments)
