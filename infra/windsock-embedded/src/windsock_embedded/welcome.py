@@ -8,7 +8,10 @@ from windsock_embedded.progress import NAME_WIDTH
 from windsock_embedded.services import Service
 from windsock_embedded.settings import DEFAULT_PORTS, Settings
 
-_GAP = """{"gap": {"skill": "Kubernetes", "priority": "HIGH"}}"""
+_ASKED = (
+    '{"gap": {"skill": "Kubernetes", "priority": "HIGH"},'
+    ' "parsed_cv": {"skills": ["Docker"]}, "parsed_jd": {"title": "Platform engineer"}}'
+)
 
 
 def addresses(settings: Settings, services: Sequence[Service], folder: Folder) -> list[str]:
@@ -37,7 +40,7 @@ def demo(settings: Settings, services: Sequence[Service]) -> list[str]:
     # ./task demo takes the default where it is not told.
     usual = settings.ports["gateway"] == DEFAULT_PORTS["gateway"]
     endpoint = "" if usual else f" --endpoint {gateway}"
-    asked = f"curl {questions}/generate -H 'Content-Type: application/json' -d '{_GAP}'"
+    asked = f"curl {questions}/generate -H 'Content-Type: application/json' -d '{_ASKED}'"
     return [
         "A demo runs: an application that asks a simulated model for interview questions.",
         *_table(
