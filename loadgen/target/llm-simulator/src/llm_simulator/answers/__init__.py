@@ -1,0 +1,1 @@
+"""What the models write: pure functions of seed, model and prompt."""

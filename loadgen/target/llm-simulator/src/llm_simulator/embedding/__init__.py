@@ -1,0 +1,1 @@
+"""Embeddings that place like skills together."""

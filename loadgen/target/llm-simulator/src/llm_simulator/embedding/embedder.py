@@ -1,0 +1,130 @@
+"""Vectors of texts: what they are about by the taxonomy, and their words and parts of words by feature hashing.
+
+The squared length of a vector is divided among five parts: family, group and skill (``Model.aspects``), words and
+trigrams. Each part is a unit vector, and parts of different names are nearly orthogonal, so the cosine of two texts is
+about the sum of the shares they have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_simulator.domain.catalogue import Model
+from llm_simulator.embedding.taxonomy import Place, taxonomy, words_of
+
+DIMENSIONS = 768
+MAX_WORDS = 512
+
+_POSITIONS = 8
+_TRIGRAM_SHARE = 0.35
+# Short words are mostly grammar, in every language.
+_SHORT_LETTERS, _SHORT_WEIGHT = 3, 0.3
+
+Vector = NDArray[np.float64]
+
+
+class _Hashed(NamedTuple):
+    """Where a word and its trigrams stand, with their signs."""
+
+    word_at: NDArray[np.intp]
+    word_signs: Vector
+    trigrams_at: NDArray[np.intp]
+    trigram_signs: Vector
+
+
+class Embedder:
+    """Places texts by seed and model; of a long text, its first ``MAX_WORDS`` different words."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._spaces: dict[str, _Space] = {}
+
+    def place(self, model: Model, text: str, dimensions: int = DIMENSIONS) -> NDArray[np.float32]:
+        """Return the unit vector of ``text``, cut to its first ``dimensions``."""
+        space = self._spaces.get(model.name)
+        if space is None:
+            space = self._spaces[model.name] = _Space(self._seed, model)
+        whole = space.vector(text)[:dimensions]
+        return (whole / np.linalg.norm(whole)).astype(np.float32)
+
+
+class _Space:
+    """The vectors of one model."""
+
+    def __init__(self, seed: int, model: Model) -> None:
+        self._key = blake2b(f"{seed}\0{model.name}".encode(), digest_size=16).digest()
+        self._aspects = model.aspects
+        self._direction = lru_cache(4_096)(self._make_direction)
+        self._hashed = lru_cache(20_000)(self._make_hashed)
+
+    def vector(self, text: str) -> Vector:
+        words = words_of(text)
+        places = list(taxonomy().mentions(words[: 4 * MAX_WORDS]))
+        names: tuple[Callable[[Place], str | None], ...] = (
+            lambda place: place.family,
+            lambda place: place.group,
+            lambda place: place.skill,
+        )
+        whole = np.zeros(DIMENSIONS)
+        left = 1.0
+        for share, name in zip(self._aspects, names, strict=True):
+            weights: dict[str, float] = {}
+            for place in places:
+                if (found := name(place)) is not None:
+                    weights[found] = max(weights.get(found, 0.0), place.weight)
+            if weights:
+                # One cue alone makes the text less surely about its group than a skill does.
+                share *= min(1.0, sum(weights.values()))
+                whole += np.sqrt(share) * self._about(weights)
+                left -= share
+        word, trigrams = self._lexical(list(dict.fromkeys(words))[:MAX_WORDS] or [text])
+        whole += np.sqrt(left * (1 - _TRIGRAM_SHARE)) * word
+        whole += np.sqrt(left * _TRIGRAM_SHARE) * trigrams
+        return whole
+
+    def _about(self, weights: Mapping[str, float]) -> Vector:
+        whole = np.zeros(DIMENSIONS)
+        for name, weight in weights.items():
+            whole += weight * self._direction(name)
+        return _unit(whole)
+
+    def _lexical(self, words: list[str]) -> tuple[Vector, Vector]:
+        word, trigrams = np.zeros(DIMENSIONS), np.zeros(DIMENSIONS)
+        for text in words:
+            hashed = self._hashed(text)
+            weight = _SHORT_WEIGHT if len(text) <= _SHORT_LETTERS else 1.0
+            np.add.at(word, hashed.word_at, weight * hashed.word_signs)
+            np.add.at(trigrams, hashed.trigrams_at, weight * hashed.trigram_signs)
+        return _unit(word), _unit(trigrams)
+
+    def _make_direction(self, name: str) -> Vector:
+        digest = blake2b(name.encode(), digest_size=16, key=self._key).digest()
+        generator = np.random.Generator(np.random.Philox(int.from_bytes(digest, "big")))
+        return _unit(generator.standard_normal(DIMENSIONS))
+
+    def _make_hashed(self, word: str) -> _Hashed:
+        framed = f"<{word}>"
+        trigrams = {framed[i : i + 3] for i in range(len(framed) - 2)}
+        word_at, word_signs = self._positions([f"w{word}"])
+        trigrams_at, trigram_signs = self._positions(sorted(f"t{part}" for part in trigrams))
+        return _Hashed(word_at, word_signs, trigrams_at, trigram_signs)
+
+    def _positions(self, features: list[str]) -> tuple[NDArray[np.intp], Vector]:
+        digests = b"".join(
+            blake2b(feature.encode(), digest_size=2 * _POSITIONS, key=self._key).digest()
+            for feature in features
+        )
+        drawn = np.frombuffer(digests, dtype="<u2")
+        # 65,536 is no multiple of 768 x 2, but nearly: no position is 3 % likelier than another.
+        return (drawn >> 1).astype(np.intp) % DIMENSIONS, 1.0 - 2.0 * (drawn & 1)
+
+
+def _unit(vector: Vector) -> Vector:
+    length = np.linalg.norm(vector)
+    return vector / length if length else vector

@@ -1,0 +1,1 @@
+"""HTTP: parse, one call, render. One module for each resource."""

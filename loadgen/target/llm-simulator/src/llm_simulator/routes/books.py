@@ -1,0 +1,62 @@
+"""The simulator's own endpoints: ledger, faults, parameters."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from llm_simulator.domain.fault import NONE
+from llm_simulator.provider import Provider
+from llm_simulator.state import State
+from llm_simulator.wire import books as wire
+from windsock_kit.body import read_body
+from windsock_kit.responses import json
+
+_MAX_FAULTS_BYTES = 10_000
+
+
+async def ledger(request: Request[State]) -> Response:
+    """Tell the books; DELETE closes them, tells them a last time and begins new ones."""
+    provider = request.state["provider"]
+    book = provider.new_ledger() if request.method == "DELETE" else provider.ledger
+    return json(wire.ledger(book, _parameters(provider)))
+
+
+async def faults(request: Request[State]) -> Response:
+    """Tell, set or end the faults; each answers those that are in force then."""
+    provider = request.state["provider"]
+    if request.method == "PUT":
+        body = await read_body(
+            request, max_bytes=_MAX_FAULTS_BYTES, max_decompressed_bytes=_MAX_FAULTS_BYTES
+        )
+        wanted, for_seconds = wire.parse_faults(body)
+        provider.switch.set(wanted, time.monotonic(), for_seconds)
+    elif request.method == "DELETE":
+        provider.switch.set(NONE, time.monotonic())
+    return json(_faults(provider))
+
+
+async def parameters(request: Request[State]) -> Response:
+    """Tell everything that decides what the simulator answers."""
+    return json(_parameters(request.state["provider"]))
+
+
+def _faults(provider: Provider) -> dict[str, Any]:
+    now = time.monotonic()
+    return wire.faults(provider.switch.current(now), provider.switch.remaining_seconds(now))
+
+
+def _parameters(provider: Provider) -> dict[str, Any]:
+    return wire.parameters(asdict(provider.terms), _faults(provider))
+
+
+routes = [
+    Route("/ledger", ledger, methods=["GET", "DELETE"]),
+    Route("/faults", faults, methods=["GET", "PUT", "DELETE"]),
+    Route("/parameters", parameters),
+]

@@ -1,0 +1,1 @@
+"""JSON in and out: the only modules that know names on the wire."""
