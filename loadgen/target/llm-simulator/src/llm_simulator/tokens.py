@@ -8,8 +8,10 @@ from array import array
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import version
+from typing import Protocol
 
-from rs_bpe.bpe import openai
+# The extension itself: its Python wrapper cannot be imported, and neither has types.
+from rs_bpe.bpe import openai  # type: ignore[import-not-found]
 
 NAME = f"o200k_base (rs-bpe {version('rs-bpe')})"
 
@@ -21,7 +23,18 @@ _PIECE_CHARS = 100_000
 # The vocabulary's rules never join what stands before a line break with a letter after it.
 _SEAM = re.compile(r"\n(?=[A-Za-z])")
 
-_o200k = openai.o200k_base()
+
+class _Vocabulary(Protocol):
+    """What we use of rs-bpe's tokenizer, which has no types."""
+
+    def count(self, text: str, /) -> int: ...
+
+    def encode(self, text: str, /) -> list[int]: ...
+
+    def decode(self, ids: list[int], /) -> str | None: ...
+
+
+_o200k: _Vocabulary = openai.o200k_base()
 
 
 def count(text: str) -> int:

@@ -80,9 +80,9 @@ class _Space:
                     weights[found] = max(weights.get(found, 0.0), place.weight)
             if weights:
                 # One cue alone makes the text less surely about its group than a skill does.
-                share *= min(1.0, sum(weights.values()))
-                whole += np.sqrt(share) * self._about(weights)
-                left -= share
+                sure = share * min(1.0, sum(weights.values()))
+                whole += np.sqrt(sure) * self._about(weights)
+                left -= sure
         word, trigrams = self._lexical(list(dict.fromkeys(words))[:MAX_WORDS] or [text])
         whole += np.sqrt(left * (1 - _TRIGRAM_SHARE)) * word
         whole += np.sqrt(left * _TRIGRAM_SHARE) * trigrams
@@ -120,9 +120,9 @@ class _Space:
             blake2b(feature.encode(), digest_size=2 * _POSITIONS, key=self._key).digest()
             for feature in features
         )
-        drawn = np.frombuffer(digests, dtype="<u2")
+        drawn = np.frombuffer(digests, dtype="<u2").astype(np.intp)
         # 65,536 is no multiple of 768 x 2, but nearly: no position is 3 % likelier than another.
-        return (drawn >> 1).astype(np.intp) % DIMENSIONS, 1.0 - 2.0 * (drawn & 1)
+        return (drawn >> 1) % DIMENSIONS, np.where(drawn & 1, -1.0, 1.0)
 
 
 def _unit(vector: Vector) -> Vector:

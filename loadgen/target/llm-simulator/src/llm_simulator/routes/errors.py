@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -10,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
-from llm_simulator.state import State
 from llm_simulator.wire.errors import ApiError, render
 from windsock_kit import errors as kit
+from windsock_kit.errors import ServiceError
+from windsock_kit.responses import problem_json, problem_members
 
 
-async def _api_error(request: Request[State], error: Exception) -> Response:
+async def _api_error(request: Request[Any], error: Exception) -> Response:
     assert isinstance(error, ApiError)
     if request.method == "POST":
         request.state["provider"].refuse(error.status)
@@ -23,22 +25,21 @@ async def _api_error(request: Request[State], error: Exception) -> Response:
 
 
 async def _service_error(request: Request[Any], error: Exception) -> Response:
-    assert isinstance(error, kit.ServiceError)
+    assert isinstance(error, ServiceError)
     if not _is_api(request):
         return kit.render(error)
-    return await _api_error(
-        request, ApiError(error.status, error.detail, code=error.code, headers=error.headers())
-    )
+    told = ApiError(error.status, error.detail, code=error.code, headers=error.headers())
+    return await _api_error(request, told)
 
 
 async def _http_exception(request: Request[Any], error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if not _is_api(request):
-        answer = kit.exception_handlers[HTTPException](request, error)
-        assert not isinstance(answer, Response)
-        return await answer
-    message = f"{error.detail}: {request.method} {request.url.path}"
-    return render(ApiError(error.status_code, message, headers=error.headers))
+    status = HTTPStatus(error.status_code)
+    if _is_api(request):
+        message = f"{error.detail}: {request.method} {request.url.path}"
+        return render(ApiError(status, message, headers=error.headers))
+    body = problem_members(status, status.name.lower(), error.detail)
+    return problem_json(body, status, error.headers)
 
 
 def _is_api(request: Request[Any]) -> bool:
@@ -48,6 +49,6 @@ def _is_api(request: Request[Any]) -> bool:
 exception_handlers: Mapping[Any, ExceptionHandler] = {
     **kit.exception_handlers,
     ApiError: _api_error,
-    kit.ServiceError: _service_error,
+    ServiceError: _service_error,
     HTTPException: _http_exception,
 }

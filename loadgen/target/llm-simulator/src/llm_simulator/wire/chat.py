@@ -156,7 +156,7 @@ class Head:
 
 def completion(head: Head, text: str, finish_reason: str, usage: Usage) -> dict[str, Any]:
     """Return a whole answer."""
-    message = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}
     return _envelope(head, "chat.completion", [choice]) | {"usage": usage_out(usage)}
 
