@@ -1,0 +1,239 @@
+"""Middleware for ASGI applications: one ``performance`` event for each HTTP request."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
+from contextlib import suppress
+from time import perf_counter_ns
+from typing import Any
+
+from windsock.ambient import AMBIENT, OPERATION, Ambient, merged, with_unit
+from windsock.collector import error_fields
+from windsock.counters import Warnings
+from windsock.fields import MAX_NAME, Cleaner
+from windsock.process import collector
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+_METHODS = frozenset(
+    ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"]
+)
+_LAST_PARTS = frozenset(["http.response.body", "http.response.pathsend"])
+_DEEPEST = 50
+
+
+class WindsockMiddleware:
+    """Records each HTTP request of ``app``, and gives all that it records its user and session.
+
+    The operation is the method and the route's template, ``GET /items/{id}``, mounts included,
+    where the application has routes as those of Starlette and FastAPI. For others ``operation``
+    tells, from the scope as it is before the request is handled. Where neither knows, it is
+    ``GET unmatched``, never the path itself.
+
+    ``user_header`` and ``session_header`` name the user and the session; a gateway should set
+    them, as a client could send anything. ``identify`` gives, from the scope, the keys of
+    ``windsock.context``, and wins over the headers. Requests to a path in ``exclude`` are left
+    alone, and so are WebSockets.
+
+    The duration ends with the last byte of the answer, before background tasks; an exception
+    and a status from 500 on are errors; a client that leaves early is none, and has the attribute
+    ``client_disconnected``.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        user_header: str | None = "x-user-id",
+        session_header: str | None = "x-session-id",
+        identify: Callable[[Scope], Mapping[str, object] | None] | None = None,
+        operation: Callable[[Scope], str | None] | None = None,
+        exclude: Collection[str] = ("/livez", "/readyz", "/metrics", "/healthz"),
+    ) -> None:
+        self.app = app
+        self._user_header = _header(user_header)
+        self._session_header = _header(session_header)
+        self._identify = identify
+        self._name = operation
+        self._exclude = frozenset(exclude)
+        self._warnings = Warnings()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._exclude:
+            await self.app(scope, receive, send)
+            return
+        exchange = _Exchange(self._operation(scope), receive, send)
+        tokens = AMBIENT.set(self._ambient(scope)), OPERATION.set(exchange.operation)
+        try:
+            await self.app(scope, exchange.receive, exchange.send)
+        except BaseException as error:
+            exchange.end(error)
+            raise
+        else:
+            exchange.end(None)
+        finally:
+            # Whoever closes a request that was never finished does so in a context of its own.
+            with suppress(ValueError):
+                OPERATION.reset(tokens[1])
+                AMBIENT.reset(tokens[0])
+
+    def _operation(self, scope: Scope) -> str:
+        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        # Both the callback and the routes are the application's own.
+        try:
+            given = self._name(scope) if self._name is not None else None
+            if given:
+                return Cleaner().text(given, MAX_NAME)
+            template = _template(_routes(scope.get("app") or self.app), scope)
+        except Exception:  # noqa: BLE001
+            self._warnings.warn("operation", "a request cannot be named", exc_info=True)
+            template = None
+        return f"{method} {Cleaner().text(template or 'unmatched', MAX_NAME - 10)}"
+
+    def _ambient(self, scope: Scope) -> Ambient | None:
+        clean = Cleaner()
+        user_id = session_id = None
+        for name, value in scope["headers"]:
+            if name == self._user_header:
+                user_id = value.decode("latin-1")
+            elif name == self._session_header:
+                session_id = value.decode("latin-1")
+        ambient = with_unit(AMBIENT.get(), user_id, session_id, None, clean)
+        if self._identify is not None:
+            try:
+                given = self._identify(scope)
+                if given is not None:
+                    ambient = merged(ambient, given, clean)
+            # The callback is the application's own.
+            except Exception:  # noqa: BLE001
+                self._warnings.warn("identify", "a request cannot be identified", exc_info=True)
+        if clean.truncated:
+            collector.pipeline.counters.add("truncated", clean.truncated)
+        return ambient
+
+
+class _Exchange:
+    """A request and its answer: what the application sends, and when."""
+
+    __slots__ = (
+        "_client_left",
+        "_first_byte",
+        "_receive",
+        "_recorded",
+        "_send",
+        "_start",
+        "_status",
+        "operation",
+    )
+
+    def __init__(self, operation: str, receive: Receive, send: Send) -> None:
+        self.operation = operation
+        self._receive = receive
+        self._send = send
+        self._status: int | None = None
+        self._first_byte: int | None = None
+        self._client_left = False
+        self._recorded = False
+        self._start = perf_counter_ns()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._client_left = self._client_left or message["type"] == "http.disconnect"
+        return message
+
+    async def send(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except OSError:
+            # So a server tells that nobody listens any more.
+            self._client_left = True
+            raise
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+        elif message["type"] in _LAST_PARTS:
+            last = not message.get("more_body", False)
+            if self._first_byte is None and (last or message.get("body")):
+                self._first_byte = perf_counter_ns()
+            if last:
+                self._record(None)
+
+    def end(self, error: BaseException | None) -> None:
+        """Record what the last byte of the answer has not recorded yet."""
+        if self._recorded:
+            return
+        if self._client_left and (error is None or _comes_of_leaving(error)):
+            self._record(None, client_disconnected=True)
+        elif error is not None:
+            if self._status is None and isinstance(error, Exception):
+                self._status = 500
+            self._record(error)
+        else:
+            self._record(None, incomplete="IncompleteResponse")
+
+    def _record(
+        self,
+        error: BaseException | None,
+        *,
+        incomplete: str | None = None,
+        client_disconnected: bool | None = None,
+    ) -> None:
+        now = perf_counter_ns()
+        self._recorded = True
+        attributes: dict[str, object] = {"http_status": self._status}
+        if self._first_byte is not None:
+            attributes["time_to_first_byte_ms"] = (self._first_byte - self._start) / 1e6
+        if client_disconnected:
+            attributes["client_disconnected"] = True
+        fields: dict[str, Any] = {"error_type": incomplete}
+        if error is not None:
+            fields = error_fields(error, error.__traceback__)
+        elif self._status is not None and self._status >= 500:
+            fields["error_type"] = f"HTTP {self._status}"
+        collector.record_performance(
+            self.operation,
+            (now - self._start) / 1e6,
+            "ok" if fields["error_type"] is None else "error",
+            **fields,
+            metadata={name: value for name, value in attributes.items() if value is not None},
+        )
+
+
+def _comes_of_leaving(error: BaseException) -> bool:
+    # Starlette's own is known by name, as nothing of Starlette is imported.
+    return isinstance(error, CancelledError | OSError) or type(error).__name__ == "ClientDisconnect"
+
+
+def _header(name: str | None) -> bytes | None:
+    return None if name is None else name.lower().encode("latin-1")
+
+
+def _routes(app: Any) -> Iterable[Any]:
+    """Return the routes of ``app``, or of what the middleware around it wraps."""
+    for _ in range(_DEEPEST):
+        if hasattr(app, "routes"):
+            return [route for route in app.routes if hasattr(route, "matches")]
+        app = getattr(app, "app", None)
+    return []
+
+
+def _template(routes: Iterable[Any], scope: Scope) -> str | None:
+    """Return the template that Starlette's way of matching finds, the prefixes of mounts included."""
+    partial = None
+    for route in routes:
+        match, child_scope = route.matches(scope)
+        if match.name == "FULL":
+            # A host has routes, but no path.
+            prefix = getattr(route, "path", "")
+            inside = getattr(route, "routes", None)
+            if not inside:
+                return prefix or None
+            rest = _template(inside, {**scope, **child_scope})
+            return None if rest is None else prefix + rest
+        if match.name == "PARTIAL" and partial is None:
+            partial = route
+    return None if partial is None else partial.path
