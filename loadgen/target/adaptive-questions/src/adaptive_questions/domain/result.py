@@ -103,6 +103,41 @@ class WorkloadError(Exception):
         self.retry_after = retry_after
 
 
+class RateLimitedError(WorkloadError):
+    """The provider asks for fewer calls."""
+
+    def __init__(self, detail: str, retry_after: float | None = None) -> None:
+        super().__init__("rate_limited", detail, retry_after)
+
+
+class ProviderError(WorkloadError):
+    """The provider answered with an error of its own."""
+
+    def __init__(self, detail: str, retry_after: float | None = None) -> None:
+        super().__init__("provider_error", detail, retry_after)
+
+
+class ProviderTimeoutError(WorkloadError):
+    """The provider took longer than a call may."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("provider_timeout", detail)
+
+
+class ProviderUnreachableError(WorkloadError):
+    """There was no connection to the provider, or it broke."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("provider_unreachable", detail)
+
+
+class BadAnswerError(WorkloadError):
+    """The model answered with something else than what was asked for."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("bad_answer", detail)
+
+
 class Questions(Protocol):
     """What the workload does, as its HTTP interface calls it."""
 
@@ -113,7 +148,7 @@ class Questions(Protocol):
         ...
 
     def stream(self, gap: Gap, brief: Brief, asker: Asker) -> AsyncGenerator[StreamEvent]:
-        """Run one gap and tell each step; closing the generator stops the run."""
+        """Run one gap and tell each step; closing the generator ends the telling."""
         ...
 
     async def refine(

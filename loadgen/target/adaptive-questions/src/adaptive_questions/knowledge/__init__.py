@@ -1,0 +1,1 @@
+"""Questions that worked elsewhere and things to learn from, found by meaning."""

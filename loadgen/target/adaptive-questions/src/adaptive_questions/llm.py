@@ -1,0 +1,183 @@
+"""The provider of models: any endpoint that speaks OpenAI's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from array import array
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+import openai
+from httpx2 import Response
+from openai.types.chat import ChatCompletionMessageParam
+
+from adaptive_questions.domain.result import (
+    BadAnswerError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnreachableError,
+    RateLimitedError,
+    WorkloadError,
+)
+from adaptive_questions.prompts.forms import Form, Part
+from windsock.integrations.openai import instrument_openai
+
+P = TypeVar("P", bound=Part)
+Hear = Callable[[str], None]
+
+_MAX_RETRIES = 2
+_limited: ContextVar[list[float | None] | None] = ContextVar("limited", default=None)
+
+
+class Provider:
+    """Makes the model calls of this process, ``max_calls`` at a time, each of bounded duration.
+
+    Every call is recorded by the SDK. Failures are raised as ``WorkloadError``.
+    """
+
+    def __init__(
+        self, *, base_url: str, api_key: str, name: str, timeout_seconds: float, max_calls: int
+    ) -> None:
+        http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [_note_limit]})
+        client = openai.AsyncOpenAI(
+            base_url=base_url,
+            api_key=api_key,
+            timeout=timeout_seconds,
+            max_retries=_MAX_RETRIES,
+            http_client=http,
+        )
+        self._client = instrument_openai(client, provider=name)
+        self._timeout_seconds = timeout_seconds
+        self._turns = asyncio.Semaphore(max_calls)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def chat(
+        self,
+        messages: Sequence[ChatCompletionMessageParam],
+        ids: Sequence[str],
+        form: Form[P],
+        *,
+        model: str,
+        hear: Hear | None = None,
+    ) -> list[P]:
+        """Return the model's answer, one part for each of ``ids``.
+
+        An answer that cannot be used is asked for once more. ``hear`` is told the pieces of the
+        first one as they come.
+        """
+        try:
+            return form.read(await self._text(messages, form, model, hear), ids)
+        except BadAnswerError:
+            return form.read(await self._text(messages, form, model, None), ids)
+
+    async def embed(self, texts: Sequence[str], *, model: str) -> list[array[float]]:
+        """Return a vector for each of ``texts``, in their order."""
+        async with self._turn():
+            answer = await self._client.embeddings.create(model=model, input=list(texts))
+        vectors = [each.embedding for each in sorted(answer.data, key=lambda each: each.index)]
+        if len(vectors) != len(texts):
+            raise BadAnswerError("the provider gave another number of vectors than of texts")
+        return [array("f", vector) for vector in vectors]
+
+    async def _text(
+        self,
+        messages: Sequence[ChatCompletionMessageParam],
+        form: Form[P],
+        model: str,
+        hear: Hear | None,
+    ) -> str:
+        async with self._turn():
+            if hear is not None:
+                return await self._heard(messages, form, model, hear)
+            answer = await self._client.chat.completions.create(
+                model=model, messages=messages, response_format=form.response_format
+            )
+        if not answer.choices:
+            raise BadAnswerError("the model gave no answer")
+        return answer.choices[0].message.content or ""
+
+    async def _heard(
+        self,
+        messages: Sequence[ChatCompletionMessageParam],
+        form: Form[P],
+        model: str,
+        hear: Hear,
+    ) -> str:
+        pieces = []
+        stream = await self._client.chat.completions.create(
+            model=model,
+            messages=messages,
+            response_format=form.response_format,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        async with stream:
+            async for chunk in stream:
+                piece = chunk.choices[0].delta.content if chunk.choices else None
+                if piece:
+                    pieces.append(piece)
+                    hear(piece)
+        return "".join(pieces)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        """Wait for a turn, bound the time of what is done in it, and name its failures."""
+        limits: list[float | None] = []
+        token = _limited.set(limits)
+        try:
+            async with asyncio.timeout(self._timeout_seconds), self._turns:
+                yield
+        except TimeoutError as error:
+            # The client waits as long as the provider asks it to, which can be longer than we may.
+            if limits:
+                raise RateLimitedError(
+                    "the provider limits the rate of calls", limits[-1]
+                ) from error
+            raise ProviderTimeoutError(
+                f"the provider took longer than {self._timeout_seconds:g} s"
+            ) from error
+        except openai.APIError as error:
+            raise _named(error) from error
+        finally:
+            _limited.reset(token)
+
+
+async def _note_limit(response: Response) -> None:
+    limits = _limited.get()
+    if response.status_code == 429 and limits is not None:
+        limits.append(_retry_after(response))
+
+
+def _named(error: openai.APIError) -> WorkloadError:
+    """Return ``error`` under the name that users are told; what it says of the API key is left out."""
+    if isinstance(error, openai.APITimeoutError):
+        return ProviderTimeoutError("the provider did not answer in time")
+    if isinstance(error, openai.APIConnectionError):
+        return ProviderUnreachableError("there is no connection to the provider, or it broke")
+    if isinstance(error, openai.RateLimitError):
+        return RateLimitedError(
+            "the provider limits the rate of calls", _retry_after(error.response)
+        )
+    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+        return ProviderError("the provider does not accept the API key")
+    if isinstance(error, openai.APIStatusError):
+        return ProviderError(
+            f"the provider answered {error.status_code}: {error.message}",
+            _retry_after(error.response),
+        )
+    return ProviderError(f"the provider's answer could not be used: {error.message}")
+
+
+def _retry_after(response: Response) -> float | None:
+    """Return the Retry-After of ``response`` in seconds; as a date it is left to the client."""
+    try:
+        seconds = float(response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None

@@ -1,0 +1,1 @@
+"""The graphs, their nodes, and the service that runs them."""
