@@ -14,7 +14,14 @@ from typing import Any
 
 import openai
 
-from windsock.integrations._recording import STREAM_CUT, Fault, ModelCall, fault_of, quietly
+from windsock.integrations._recording import (
+    STREAM_CUT,
+    Fault,
+    ModelCall,
+    fault_of,
+    quietly,
+    usage_of_error,
+)
 from windsock.integrations._usage import Usage, field, openai_usage
 
 _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -119,9 +126,7 @@ class Call:
         """End the call with what the request raised."""
         with quietly("openai"):
             self._fault = fault_of(error)
-            if isinstance(error, openai.APIStatusError):
-                # It was refused, so there is no doubt about its tokens.
-                self._usage = self._usage or Usage()
+            self._usage = self._usage or usage_of_error(error)
         self.finished()
 
     def closed(self) -> None:

@@ -57,6 +57,11 @@ def fault_of(error: BaseException) -> Fault | None:
     return Fault(type(error).__name__, text)
 
 
+def usage_of_error(error: BaseException | None) -> Usage | None:
+    """Return no tokens for a call that the provider refused with a status; else they are unknown."""
+    return Usage() if isinstance(getattr(error, "status_code", None), int) else None
+
+
 @dataclass(slots=True, kw_only=True)
 class ModelCall:
     """What is known of a model call in the end. Without ``usage`` its tokens are unknown."""
