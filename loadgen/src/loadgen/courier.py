@@ -25,10 +25,10 @@ class Parcel(Protocol):
     def due_seconds(self) -> float: ...
 
 
-_P = TypeVar("_P", bound=Parcel)
+P = TypeVar("P", bound=Parcel)
 
 
-class Courier(Generic[_P]):
+class Courier(Generic[P]):
     """Delivers batches when they are due.
 
     ``interrupted`` is polled, and turns into ``stopping`` here: a signal handler may not
@@ -41,16 +41,16 @@ class Courier(Generic[_P]):
         *,
         stopping: Flag,
         interrupted: Callable[[], bool],
-        on_receipt: Callable[[_P, Receipt], None],
+        on_receipt: Callable[[P, Receipt], None],
     ) -> None:
         self._client = client
         self._stopping = stopping
         self._interrupted = interrupted
         self._on_receipt = on_receipt
-        self._under_way: dict[Future[Receipt], _P] = {}
+        self._under_way: dict[Future[Receipt], P] = {}
         self._failure: BaseException | None = None
 
-    def deliver(self, batches: Iterable[_P], *, paced: bool) -> None:
+    def deliver(self, batches: Iterable[P], *, paced: bool) -> None:
         """Send all batches and return when every one has been answered.
 
         ``paced`` sends each when it is due, otherwise all go as fast as they are taken.

@@ -19,7 +19,7 @@ from loadgen.ingest import IngestClient, IngestError, Receipt
 from loadgen.interruption import Interruption
 from loadgen.options import Options, parse_options
 from loadgen.prompt_cache import PromptCache
-from loadgen.report import Tally, dashboard_address, say, showing_progress, summary
+from loadgen.report import Tally, Work, dashboard_address, say, showing_progress, summary
 from loadgen.schedule import Schedule, ScheduleError, Survey, backfill, live, survey
 from loadgen.settings import Settings
 from loadgen.source import TraceSource, open_trace
@@ -149,7 +149,8 @@ class Replay:
             patience_seconds=self.options.patience,
             stopping=stopping,
         )
-        with showing_progress(self.messages, self.trace.found.calls) as advance:
+        work = Work("replay", self.trace.found.calls, "calls")
+        with showing_progress(self.messages, work) as advance:
 
             def confirm(batch: Batch, receipt: Receipt) -> None:
                 self.tally.add(batch, receipt)

@@ -1,4 +1,4 @@
-"""What a replay tells its operator: progress while it runs, the account at its end."""
+"""What a command tells its operator: progress while it runs, the account at its end."""
 
 import math
 import time
@@ -68,31 +68,44 @@ class Tally:
             self.output_tokens += int(event["output_tokens"])
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a command does, for its progress: ``total`` of ``unit``, under the command's name."""
+
+    name: str
+    total: int
+    unit: str
+
+
 class _RateColumn(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} calls/s")
+        return Text("" if speed is None else f"{speed:,.0f} {self._unit}/s")
 
 
 @contextmanager
-def showing_progress(console: Console, calls: int) -> Generator[Callable[[int], None]]:
-    """Yield a function that takes how many more calls are done."""
+def showing_progress(console: Console, work: Work) -> Generator[Callable[[int], None]]:
+    """Yield a function that takes how much more is done."""
     if not console.is_terminal:
-        yield _plain_progress(console, calls)
+        yield _plain_progress(console, work)
         return
     columns = (
-        TextColumn("replay"),
+        TextColumn(work.name),
         BarColumn(),
         MofNCompleteColumn(),
-        _RateColumn(),
+        _RateColumn(work.unit),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("replay", total=calls)
+        task = progress.add_task(work.name, total=work.total)
         yield lambda more: progress.update(task, advance=more)
 
 
-def _plain_progress(console: Console, calls: int) -> Callable[[int], None]:
+def _plain_progress(console: Console, work: Work) -> Callable[[int], None]:
     started = printed = time.monotonic()
     done = 0
 
@@ -106,7 +119,8 @@ def _plain_progress(console: Console, calls: int) -> Callable[[int], None]:
         rate = done / (now - started)
         say(
             console,
-            f"{done:,} of {calls:,} calls, {rate:,.0f}/s, {(calls - done) / rate:,.0f} s left",
+            f"{done:,} of {work.total:,} {work.unit}, {rate:,.0f}/s,"
+            f" {(work.total - done) / rate:,.0f} s left",
         )
 
     return advance

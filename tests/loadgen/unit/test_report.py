@@ -7,7 +7,7 @@ from rich.console import Console
 
 from loadgen.batches import Batch, Event
 from loadgen.ingest import Receipt, Rejection
-from loadgen.report import Tally, dashboard_address, showing_progress, summary
+from loadgen.report import Tally, Work, dashboard_address, showing_progress, summary
 
 BATCH_ID = UUID(int=1)
 
@@ -90,10 +90,10 @@ def test_key_is_named_and_not_shown_in_the_command() -> None:
 
 def test_terminal_shows_a_bar_and_a_file_does_not() -> None:
     terminal = Console(file=StringIO(), force_terminal=True, width=120)
-    with showing_progress(terminal, 10) as advance:
+    with showing_progress(terminal, Work("replay", 10, "calls")) as advance:
         advance(10)
     written = Console(file=StringIO(), force_terminal=False)
-    with showing_progress(written, 10) as advance:
+    with showing_progress(written, Work("replay", 10, "calls")) as advance:
         advance(10)
 
     assert isinstance(terminal.file, StringIO)

@@ -1,0 +1,1 @@
+"""Plausible history for a suite that has none: a story, told as events of the past."""

@@ -1,0 +1,160 @@
+"""What one request records: events with its user, session and flags on them."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from loadgen.demo.events import AnyEvent, Cache, Exposure, LlmCall, Performance, Quality
+from loadgen.demo.users import User
+
+Layer = Literal["l1", "l2", "prompt"]
+MissReason = Literal["cold", "expired", "evicted"]
+
+_DIGITS = 3
+_SCORE_DIGITS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a model call failed, as the client says it and as the workload names it."""
+
+    call: str
+    node: str
+    message: str
+
+
+LIMITED = Fault("RateLimitError", "RateLimitedError", "the provider limits the rate of calls")
+TIMED_OUT = Fault("APITimeoutError", "ProviderTimeoutError", "the provider did not answer in time")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A model call that was answered. ``cached`` tokens are part of the input; None: not told."""
+
+    provider: str
+    model: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached: int | None = None
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Times are Unix seconds. An event is stamped with its end: that is when the SDK records it."""
+
+    user: User
+    session_id: str
+    events: list[AnyEvent] = field(default_factory=list)
+
+    def exposures(self, at: float) -> None:
+        """Record which variant of each flag the user got."""
+        for key, variant in self.user.variants.items():
+            self.events.append(
+                Exposure(
+                    timestamp=_moment(at),
+                    user_id=self.user.name,
+                    session_id=self.session_id,
+                    flag_key=key,
+                    variant=variant,
+                    targeting_key=self.user.name,
+                )
+            )
+
+    def node(
+        self, name: str, priority: str, start: float, end: float, fault: Fault | None = None
+    ) -> None:
+        about = self._about(name, priority, end)
+        duration_ms = _milliseconds(end - start)
+        if fault is None:
+            event = Performance(**about, duration_ms=duration_ms)
+        else:
+            event = Performance(
+                **about,
+                duration_ms=duration_ms,
+                status="error",
+                error_type=fault.node,
+                error_message=fault.message,
+            )
+        self.events.append(event)
+
+    def call(self, name: str, priority: str, start: float, end: float, call: Call) -> None:
+        """Record a model call, and what the provider's cache did for it."""
+        self.events.append(
+            LlmCall(
+                **self._about(name, priority, end),
+                provider=call.provider,
+                model=call.model,
+                input_tokens=call.input_tokens,
+                cached_input_tokens=call.cached or 0,
+                output_tokens=call.output_tokens,
+                duration_ms=_milliseconds(end - start),
+            )
+        )
+        if call.cached is not None:
+            about = self._about(name, priority, end)
+            self.events.append(Cache(**about, layer="prompt", hit=call.cached > 0))
+
+    def failed_call(
+        self, name: str, priority: str, start: float, end: float, *, call: Call, fault: Fault
+    ) -> None:
+        self.events.append(
+            LlmCall(
+                **self._about(name, priority, end),
+                provider=call.provider,
+                model=call.model,
+                duration_ms=_milliseconds(end - start),
+                status="error",
+                error_type=fault.call,
+                error_message=fault.message,
+            )
+        )
+
+    def hit(self, layer: Layer, name: str, priority: str, at: float, saved_ms: float) -> None:
+        about = self._about(name, priority, at)
+        saved_ms = round(saved_ms, _DIGITS)
+        self.events.append(Cache(**about, layer=layer, hit=True, saved_ms=saved_ms))
+
+    def miss(
+        self, layer: Layer, name: str, priority: str, at: float, reason: MissReason | None
+    ) -> None:
+        about = self._about(name, priority, at)
+        self.events.append(Cache(**about, layer=layer, hit=False, miss_reason=reason))
+
+    def judgement(
+        self,
+        name: str,
+        priority: str,
+        at: float,
+        score: float,
+        *,
+        evaluator: str,
+        accepted: bool | None,
+    ) -> None:
+        """Record a score; ``accepted`` tells of a first judgement whether it was good enough."""
+        self.events.append(
+            Quality(
+                **self._about(name, priority, at),
+                score=round(score, _SCORE_DIGITS),
+                refined=None if accepted is None else not accepted,
+                accepted_first_pass=accepted,
+                evaluator=evaluator,
+            )
+        )
+
+    def _about(self, name: str, priority: str, at: float) -> dict[str, Any]:
+        return {
+            "timestamp": _moment(at),
+            "operation": name,
+            "gap_priority": priority,
+            "user_id": self.user.name,
+            "session_id": self.session_id,
+            "flags": self.user.flags,
+        }
+
+
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, _DIGITS)

@@ -1,0 +1,82 @@
+"""Commands that show each part of the story in the suite's answers."""
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from loadgen.demo.story import HOUR, Chapters
+
+_DAY_SECONDS = 86_400
+_TEN_MINUTES_SECONDS = 600
+_MODEL_FLAG = "experimental_llm_model"
+
+Query = Mapping[str, Any]
+
+
+def commands(endpoint: str, told: Chapters, *, now: datetime, needs_key: bool) -> Iterator[str]:
+    """Yield lines of text, and a curl command below each."""
+    base = f"{endpoint.rstrip('/')}/api/metrics"
+    curl = "  curl -s" + (' -H "Authorization: Bearer $WINDSOCK_API_KEY"' if needs_key else "")
+    minutes = math.ceil((now - told.begins) / timedelta(minutes=1))
+    yield "All of it at a glance:"
+    yield f"{curl} '{base}/dashboard?time_window_minutes={minutes}'"
+    for title, body in questions(told).items():
+        yield f"{title}:"
+        text = msgspec.json.encode(body).decode()
+        yield f"{curl} {base}/query -H 'Content-Type: application/json' -d '{text}'"
+
+
+def questions(told: Chapters) -> dict[str, Query]:
+    """Return what to ask the suite about each part of the story, by its title."""
+    return {
+        f"{told.deployment:%A %d %B, %H:%M} UTC, a new version: calls are dearer and quicker": {
+            "from": told.begins,
+            "step_seconds": _DAY_SECONDS,
+            "queries": [
+                _query("llm_call.cost_usd", "avg"),
+                _query("llm_call.duration_ms", "p50"),
+            ],
+        },
+        f"{told.trouble:%A %d %B, %H:%M} UTC, an hour of trouble: what fails, and how slow": {
+            "from": told.trouble - HOUR,
+            "to": told.trouble + 2 * HOUR,
+            "step_seconds": _TEN_MINUTES_SECONDS,
+            "queries": [
+                _query("performance.errors", "ratio", denominator="performance.count"),
+                _query("llm_call.errors", "sum", group_by=["error_type"]),
+                _query("llm_call.duration_ms", "p95"),
+            ],
+        },
+        "Day by day, a slow drift: the score slips, the first cache layer hits less": {
+            "from": told.begins,
+            "step_seconds": _DAY_SECONDS,
+            "queries": [
+                _query("quality.score", "avg"),
+                _query(
+                    "cache.hits",
+                    "ratio",
+                    denominator="cache.count",
+                    filters={"layer": "l1", "operation": "batch_generate"},
+                ),
+            ],
+        },
+        "The effect of a flag: quality, cost and time by the model that half of the users get": {
+            "from": told.begins,
+            "queries": [
+                _by_model("quality.score", "avg"),
+                _by_model("llm_call.cost_usd", "avg"),
+                _by_model("llm_call.duration_ms", "p50"),
+            ],
+        },
+    }
+
+
+def _by_model(measure: str, aggregation: str) -> Query:
+    return _query(measure, aggregation, group_by=["variant"], filters={"flag_key": _MODEL_FLAG})
+
+
+def _query(measure: str, aggregation: str, **more: Any) -> Query:
+    return {"measure": measure, "aggregation": aggregation, **more}
