@@ -23,7 +23,6 @@ from llm_simulator.routes.errors import exception_handlers
 from llm_simulator.settings import Settings
 from llm_simulator.state import State
 from windsock_kit import documentation
-from windsock_kit.clock import utc_now
 from windsock_kit.exposition import make_registry, metrics_endpoint
 from windsock_kit.health import livez, readyz
 from windsock_kit.loopback import LoopbackGuard
@@ -42,7 +41,7 @@ async def _running(settings: Settings, registry: CollectorRegistry) -> AsyncGene
         settings.tokens_per_minute,
     )
     yield {
-        "provider": Provider(terms, utc_now, instruments),
+        "provider": Provider(terms, instruments),
         "composer": Composer(settings.seed),
         "embedder": Embedder(settings.seed),
         "instruments": instruments,

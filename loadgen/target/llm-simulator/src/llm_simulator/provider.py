@@ -20,6 +20,7 @@ from llm_simulator.domain.rate import Bucket
 from llm_simulator.instruments import Instruments
 from llm_simulator.slots import QueueFullError, Slots
 from llm_simulator.wire.errors import ApiError, retry_header, server_error
+from windsock_kit.clock import utc_now
 
 _MAX_REPEATS = 100_000
 
@@ -39,6 +40,8 @@ class Turn:
     """A call that has its slot."""
 
     call: Call
+    # How often the same was asked before.
+    nth: int
     faults: Faults
     cached_tokens: int
     latency: Latency
@@ -77,18 +80,24 @@ class Terms:
 
 
 class Provider:
-    """Serves calls on ``terms``; ``wall`` is the time of day, for the books."""
+    """Serves calls on ``terms``; ``wall`` is the time of day, ``clock`` a clock that is never set back."""
 
     def __init__(
-        self, terms: Terms, wall: Callable[[], datetime], instruments: Instruments
+        self,
+        terms: Terms,
+        instruments: Instruments,
+        *,
+        wall: Callable[[], datetime] = utc_now,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.terms = terms
         self.wall = wall
+        self.clock = clock
         self.draws = Draws(terms.seed)
         self.switch = FaultSwitch()
         self.slots = Slots(terms.slots, terms.queue)
         self.ledger = Ledger(wall())
-        now = time.monotonic()
+        now = clock()
         self._limits = {
             "requests": Bucket(terms.requests_per_minute, now),
             "tokens": Bucket(terms.tokens_per_minute, now),
@@ -100,7 +109,7 @@ class Provider:
 
     def faults(self) -> Faults:
         """Return the faults in force."""
-        return self.switch.current(time.monotonic())
+        return self.switch.current(self.clock())
 
     def new_ledger(self) -> Ledger:
         """Begin new books and return the old ones."""
@@ -123,7 +132,7 @@ class Provider:
         faults = self.faults()
         self._check_faults(call, faults, nth)
         self._check_limits(call)
-        arrived = time.monotonic()
+        arrived = self.clock()
         try:
             await self.slots.take()
         except QueueFullError:
@@ -133,7 +142,7 @@ class Provider:
         except asyncio.CancelledError:
             self._lose(call, Usage(0))
             raise
-        self._instruments.queued.observe(time.monotonic() - arrived)
+        self._instruments.queued.observe(self.clock() - arrived)
         turn = self._turn(call, faults, nth)
         try:
             yield turn
@@ -143,7 +152,7 @@ class Provider:
 
     def rate_headers(self) -> Mapping[str, str]:
         """Return what OpenAI tells of its limits with every answer."""
-        now = time.monotonic()
+        now = self.clock()
         headers = {}
         for name, bucket in self._limits.items():
             if bucket.limit:
@@ -169,7 +178,7 @@ class Provider:
             raise server_error(status, "the provider failed (simulated)", retry_after=later)
 
     def _check_limits(self, call: Call) -> None:
-        now = time.monotonic()
+        now = self.clock()
         wanted = {"requests": 1, "tokens": call.input_tokens}
         for name, amount in wanted.items():
             wait = self._limits[name].lacks(amount, now)
@@ -188,7 +197,7 @@ class Provider:
             self._limits[name].take(amount, now)
 
     def _turn(self, call: Call, faults: Faults, nth: int) -> Turn:
-        cached = self._cache.use(call.prefixes, time.monotonic())
+        cached = self._cache.use(call.prefixes, self.clock())
         is_chat = call.model.kind == "chat"
         drawn = latency(
             call.model,
@@ -199,11 +208,11 @@ class Provider:
         )
         cut = self.draws.happens(faults.cut_stream_rate, "cut", call.key, nth)
         cut_at = self.draws.uniform("cut at", call.key, nth) if cut else None
-        return Turn(call, faults, cached, drawn, cut_at, self.terms.time_scale)
+        return Turn(call, nth, faults, cached, drawn, cut_at, self.terms.time_scale)
 
     def _book(self, turn: Turn) -> None:
         usage = turn.usage(turn.output_tokens)
-        self._limits["tokens"].take(turn.output_tokens, time.monotonic())
+        self._limits["tokens"].take(turn.output_tokens, self.clock())
         if turn.whole:
             self.ledger.sell(turn.call.model, turn.call.key, usage)
             self._instruments.count(turn.call.model.name, "answered")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-import orjson
+import msgspec
 
 from llm_simulator import tokens
 from llm_simulator.answers.instance import instance
@@ -66,12 +66,12 @@ class Composer:
     def _text(self, prompt: Prompt) -> str:
         about = _digest(prompt)
         if prompt.task is not None:
-            return orjson.dumps(self._done(prompt.task, prompt, about)).decode()
+            return msgspec.json.encode(self._done(prompt.task, prompt, about)).decode()
         if prompt.schema is not None:
-            return orjson.dumps(instance(prompt.schema, self._draws, about)).decode()
+            return msgspec.json.encode(instance(prompt.schema, self._draws, about)).decode()
         asked = next((text for role, text in reversed(prompt.messages) if role == "user"), "")
         text = prose(self._draws, about, asked)
-        return orjson.dumps({"answer": text}).decode() if prompt.wants_json else text
+        return msgspec.json.encode({"answer": text}).decode() if prompt.wants_json else text
 
     def _done(self, task: Task, prompt: Prompt, about: str) -> dict[str, Any]:
         drop = prompt.quality_drop

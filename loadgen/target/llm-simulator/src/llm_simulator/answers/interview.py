@@ -20,7 +20,7 @@ from llm_simulator.domain.draw import Draws
 
 # What a whole context (four similar questions and four resources for each gap) adds to the craft.
 CONTEXT_CRAFT = 0.2
-REFINING_CRAFT = 0.2
+REFINING_CRAFT = 0.05
 _FULL_CONTEXT = 4
 # Where in a question a feature stands: before what is asked, or behind it.
 _BEFORE: tuple[Feature, ...] = ("context", "scenario")

@@ -13,7 +13,7 @@ from llm_simulator.answers.task import Language
 
 Feature = Literal["context", "scenario", "tradeoffs", "measure"]
 FEATURES: tuple[Feature, ...] = get_args(Feature)
-LANGUAGES: tuple[Language, ...] = ("english",)
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
 class Core(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

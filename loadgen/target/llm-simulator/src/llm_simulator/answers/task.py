@@ -55,10 +55,15 @@ class Draft(msgspec.Struct, frozen=True):
     feedback: str = ""
 
 
+# Each takes about 0.1 ms to write.
+_SOME = Meta(min_length=1, max_length=50)
+_Gaps = Annotated[list[Gap], _SOME]
+
+
 class GenerateQuestions(msgspec.Struct, frozen=True, tag_field="task", tag="generate_questions"):
     """Write one question for each gap."""
 
-    gaps: list[Gap]
+    gaps: _Gaps
     language: Language = "english"
     similar_questions: list[str] = []
     resources: list[str] = []
@@ -68,14 +73,14 @@ class GenerateQuestions(msgspec.Struct, frozen=True, tag_field="task", tag="gene
 class DeepDivePrompts(msgspec.Struct, frozen=True, tag_field="task", tag="deep_dive_prompts"):
     """Write prompts that go deeper into each gap."""
 
-    gaps: list[Gap]
+    gaps: _Gaps
     language: Language = "english"
 
 
 class EvaluateQuestions(msgspec.Struct, frozen=True, tag_field="task", tag="evaluate_questions"):
     """Judge questions, or answers to them."""
 
-    items: list[Item]
+    items: Annotated[list[Item], _SOME]
     language: Language = "english"
     rubric: Rubric = "standard"
 
@@ -83,7 +88,7 @@ class EvaluateQuestions(msgspec.Struct, frozen=True, tag_field="task", tag="eval
 class RefineQuestions(msgspec.Struct, frozen=True, tag_field="task", tag="refine_questions"):
     """Write better questions."""
 
-    items: list[Draft]
+    items: Annotated[list[Draft], _SOME]
     language: Language = "english"
 
 
@@ -108,7 +113,7 @@ _KNOWN = {
 def find_task(messages: Sequence[tuple[str, str]]) -> Task | None:
     """Return the task that the last of ``messages`` to have one gives; raises ``TaskError``."""
     for role, text in reversed(messages):
-        if role == "assistant":
+        if role == "assistant" or '"task"' not in text:
             continue
         for line in text.splitlines():
             if '"task"' in line and line.lstrip().startswith("{") and _is_task(line):

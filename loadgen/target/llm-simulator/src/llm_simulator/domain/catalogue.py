@@ -42,6 +42,8 @@ class Model:
     craft: float = 0.0
     # Of the squared length of an embedding: family, group and skill that the text is about; words are the rest.
     aspects: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    # How badly it knows where the skill belongs that it knows worst, from 0 to 1.
+    doubt: float = 0.0
 
     def cost_nanos(self, usage: Usage) -> int:
         """Return the exact cost of a call in nano-dollars."""
@@ -63,11 +65,12 @@ def _chat(
 
 
 def _embeddings(
-    name: str, nanos: int, max_input_tokens: int, aspects: tuple[float, float, float]
+    name: str, nanos: int, max_input_tokens: int, aspects: tuple[float, float, float], doubt: float
 ) -> Model:
     return Model(
         name, "embeddings", nanos, nanos, 0, first_token_ms=120.0, sigma=0.25,
-        prefill_ms_per_1k=10.0, token_ms=0.0, max_input_tokens=max_input_tokens, aspects=aspects,
+        prefill_ms_per_1k=10.0, token_ms=0.0, max_input_tokens=max_input_tokens,
+        aspects=aspects, doubt=doubt,
     )  # fmt: skip
 
 
@@ -77,9 +80,9 @@ MODELS = {
         _chat("gemini-2.0-flash-exp", (100, 25, 400), 350.0, 5.0, 0.45),
         _chat("gemini-2.0-flash-lite", (75, 75, 300), 260.0, 4.0, 0.30),
         _chat("gpt-4o-mini", (150, 75, 600), 400.0, 6.0, 0.45),
-        _embeddings("text-embedding-004", 100, 2_048, (0.30, 0.22, 0.20)),
-        _embeddings("text-embedding-005", 100, 2_048, (0.36, 0.28, 0.18)),
-        _embeddings("text-embedding-3-small", 20, 8_191, (0.30, 0.22, 0.20)),
+        _embeddings("text-embedding-004", 100, 2_048, (0.28, 0.40, 0.10), 1.0),
+        _embeddings("text-embedding-005", 100, 2_048, (0.30, 0.47, 0.09), 0.7),
+        _embeddings("text-embedding-3-small", 20, 8_191, (0.28, 0.40, 0.10), 1.0),
     )
 }
 """The models by name."""

@@ -1,13 +1,13 @@
 """Vectors of texts: what they are about by the taxonomy, and their words and parts of words by feature hashing.
 
-The squared length of a vector is divided among five parts: family, group and skill (``Model.aspects``), words and
-trigrams. Each part is a unit vector, and parts of different names are nearly orthogonal, so the cosine of two texts is
-about the sum of the shares they have in common.
+The squared length of a vector is divided among family, group and skill (``Model.aspects``), words, their trigrams, and
+a little that only this text has. Each part is a unit vector, and parts of different names are nearly orthogonal, so the
+cosine of two texts is about the sum of the shares they have in common.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_simulator.domain.catalogue import Model
+from llm_simulator.domain.draw import Draws
 from llm_simulator.embedding.taxonomy import Place, taxonomy, words_of
 
 DIMENSIONS = 768
 MAX_WORDS = 512
 
 _POSITIONS = 8
-_TRIGRAM_SHARE = 0.35
+_WORD_SHARE, _TRIGRAM_SHARE, _OWN_SHARE = 0.62, 0.35, 0.03
 # Short words are mostly grammar, in every language.
 _SHORT_LETTERS, _SHORT_WEIGHT = 3, 0.3
 
@@ -50,8 +51,7 @@ class Embedder:
         space = self._spaces.get(model.name)
         if space is None:
             space = self._spaces[model.name] = _Space(self._seed, model)
-        whole = space.vector(text)[:dimensions]
-        return (whole / np.linalg.norm(whole)).astype(np.float32)
+        return _unit(space.vector(text)[:dimensions]).astype(np.float32)
 
 
 class _Space:
@@ -59,40 +59,41 @@ class _Space:
 
     def __init__(self, seed: int, model: Model) -> None:
         self._key = blake2b(f"{seed}\0{model.name}".encode(), digest_size=16).digest()
+        self._draws = Draws(seed)
         self._aspects = model.aspects
-        self._direction = lru_cache(4_096)(self._make_direction)
+        self._doubt = model.doubt
+        self._of_place = lru_cache(4_096)(self._make_of_place)
         self._hashed = lru_cache(20_000)(self._make_hashed)
 
     def vector(self, text: str) -> Vector:
         words = words_of(text)
-        places = list(taxonomy().mentions(words[: 4 * MAX_WORDS]))
-        names: tuple[Callable[[Place], str | None], ...] = (
-            lambda place: place.family,
-            lambda place: place.group,
-            lambda place: place.skill,
+        places = set(taxonomy().mentions(words[: 4 * MAX_WORDS]))
+        topic = np.zeros(DIMENSIONS)
+        for place in sorted(places, key=str):
+            topic += place.weight * self._of_place(place)
+        # One cue alone makes a text less surely about its group than a skill does.
+        about = sum(self._aspects) * min(1.0, sum(place.weight for place in places))
+        distinct = list(dict.fromkeys(word.casefold() for word in words)) or [text]
+        word, trigrams = self._lexical(distinct[:MAX_WORDS])
+        return _sum(
+            (about, _unit(topic)),
+            ((1 - about) * _WORD_SHARE, word),
+            ((1 - about) * _TRIGRAM_SHARE, trigrams),
+            ((1 - about) * _OWN_SHARE, self._direction(f"text {text}")),
         )
-        whole = np.zeros(DIMENSIONS)
-        left = 1.0
-        for share, name in zip(self._aspects, names, strict=True):
-            weights: dict[str, float] = {}
-            for place in places:
-                if (found := name(place)) is not None:
-                    weights[found] = max(weights.get(found, 0.0), place.weight)
-            if weights:
-                # One cue alone makes the text less surely about its group than a skill does.
-                sure = share * min(1.0, sum(weights.values()))
-                whole += np.sqrt(sure) * self._about(weights)
-                left -= sure
-        word, trigrams = self._lexical(list(dict.fromkeys(words))[:MAX_WORDS] or [text])
-        whole += np.sqrt(left * (1 - _TRIGRAM_SHARE)) * word
-        whole += np.sqrt(left * _TRIGRAM_SHARE) * trigrams
-        return whole
 
-    def _about(self, weights: Mapping[str, float]) -> Vector:
-        whole = np.zeros(DIMENSIONS)
-        for name, weight in weights.items():
-            whole += weight * self._direction(name)
-        return _unit(whole)
+    def _make_of_place(self, place: Place) -> Vector:
+        """Return what a mention is about: family, group and the skill itself."""
+        family, group, skill = self._aspects
+        name = place.skill or f"cue of {place.group}"
+        # Squared: most skills are known well, few badly. Such a skill stands more by itself.
+        sure = 1 - self._doubt * self._draws.uniform("sure", name) ** 2
+        lost = (family + group) * (1 - sure)
+        return _sum(
+            (family * sure, self._direction(f"family {place.family}")),
+            (group * sure, self._direction(f"group {place.group}")),
+            (skill + lost, self._direction(f"skill {name}")),
+        )
 
     def _lexical(self, words: list[str]) -> tuple[Vector, Vector]:
         word, trigrams = np.zeros(DIMENSIONS), np.zeros(DIMENSIONS)
@@ -103,7 +104,7 @@ class _Space:
             np.add.at(trigrams, hashed.trigrams_at, weight * hashed.trigram_signs)
         return _unit(word), _unit(trigrams)
 
-    def _make_direction(self, name: str) -> Vector:
+    def _direction(self, name: str) -> Vector:
         digest = blake2b(name.encode(), digest_size=16, key=self._key).digest()
         generator = np.random.Generator(np.random.Philox(int.from_bytes(digest, "big")))
         return _unit(generator.standard_normal(DIMENSIONS))
@@ -123,6 +124,14 @@ class _Space:
         drawn = np.frombuffer(digests, dtype="<u2").astype(np.intp)
         # 65,536 is no multiple of 768 x 2, but nearly: no position is 3 % likelier than another.
         return (drawn >> 1) % DIMENSIONS, np.where(drawn & 1, -1.0, 1.0)
+
+
+def _sum(*parts: tuple[float, Vector]) -> Vector:
+    """Return unit vectors added up by their shares of the squared length."""
+    whole = np.zeros(DIMENSIONS)
+    for share, part in parts:
+        whole += math.sqrt(share) * part
+    return whole
 
 
 def _unit(vector: Vector) -> Vector:

@@ -37,6 +37,8 @@ class Place:
     family: str
     group: str
     skill: str | None
+    # How it must be written; None: in any case.
+    spelling: tuple[str, ...] | None = None
 
     @property
     def weight(self) -> float:
@@ -53,11 +55,15 @@ class Taxonomy:
 
     def mentions(self, words: list[str]) -> Iterator[Place]:
         """Yield the place of each mention; of overlapping ones the first and longest."""
+        folded = [word.casefold() for word in words]
         start = 0
         while start < len(words):
             for end in range(min(len(words), start + self._longest), start, -1):
-                place = self.places.get(tuple(words[start:end]))
-                if place is not None:
+                place = self.places.get(tuple(folded[start:end]))
+                if place is None:
+                    continue
+                written = tuple(words[start:end])
+                if place.spelling in {None, written} or len(written) == len(words):
                     yield place
                     start = end
                     break
@@ -66,13 +72,17 @@ class Taxonomy:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of ``text`` as the taxonomy spells them."""
-    return _WORD.findall(text.casefold().replace("-", " "))
+    """Return the words of ``text``, hyphenated ones apart."""
+    return _WORD.findall(text.replace("-", " "))
 
 
 @cache
 def taxonomy() -> Taxonomy:
-    """Return the taxonomy of the package's file; other spellings of a skill stand behind a bar there."""
+    """Return the taxonomy of the package's file.
+
+    Other names of a skill stand behind a bar there. A name with capitals counts only when written like that, because it
+    is an ordinary word too; a text that consists of it is about it in any case.
+    """
     text = files("llm_simulator.embedding").joinpath("taxonomy.toml").read_text()
     places: dict[tuple[str, ...], Place] = {}
     for family in msgspec.toml.decode(text, type=_File).family:
@@ -82,5 +92,8 @@ def taxonomy() -> Taxonomy:
             for entry in group.skills:
                 names = entry.split("|")
                 for name in names:
-                    places[tuple(words_of(name))] = Place(family.name, group.name, names[0])
+                    words = tuple(words_of(name))
+                    folded = tuple(word.casefold() for word in words)
+                    spelling = None if folded == words else words
+                    places[folded] = Place(family.name, group.name, names[0], spelling)
     return Taxonomy(places)

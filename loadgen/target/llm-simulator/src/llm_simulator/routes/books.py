@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import Any
 
@@ -35,9 +34,9 @@ async def faults(request: Request[State]) -> Response:
             request, max_bytes=_MAX_FAULTS_BYTES, max_decompressed_bytes=_MAX_FAULTS_BYTES
         )
         wanted, for_seconds = wire.parse_faults(body)
-        provider.switch.set(wanted, time.monotonic(), for_seconds)
+        provider.switch.set(wanted, provider.clock(), for_seconds)
     elif request.method == "DELETE":
-        provider.switch.set(NONE, time.monotonic())
+        provider.switch.set(NONE, provider.clock())
     return json(_faults(provider))
 
 
@@ -47,7 +46,7 @@ async def parameters(request: Request[State]) -> Response:
 
 
 def _faults(provider: Provider) -> dict[str, Any]:
-    now = time.monotonic()
+    now = provider.clock()
     return wire.faults(provider.switch.current(now), provider.switch.remaining_seconds(now))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-import orjson
-from starlette.requests import Request
+import msgspec
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -25,7 +26,7 @@ from llm_simulator.wire.errors import bad_value
 from windsock_kit.body import read_body
 
 # OpenAI's count for its chat models: three tokens around each message, and three that open the answer.
-_AROUND_MESSAGE = 3
+_AROUND_MESSAGE = tokens.encode("<|im_start|>")[:3]
 _OPENING = 3
 # Tokens come in small groups, as they do from providers that batch them.
 _PORTION_TOKENS = 4
@@ -49,9 +50,9 @@ async def _call(asked: ChatRequest) -> Call:
     """Count the prompt. A schema counts as its first part, as OpenAI documents."""
     parts = []
     if asked.schema is not None:
-        parts.append(await tokens.encode_politely(orjson.dumps(asked.schema).decode()))
+        parts.append(await tokens.encode_politely(msgspec.json.encode(asked.schema).decode()))
     for role, text in asked.messages:
-        parts.append(tokens.encode(f"<|{role}|>")[:_AROUND_MESSAGE])
+        parts.append(_AROUND_MESSAGE)
         parts.append(tokens.encode(role))
         parts.append(await tokens.encode_politely(text))
     total = sum(map(len, parts)) + _OPENING
@@ -94,10 +95,13 @@ class _Completion(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wait, write, book. Raises ``ApiError`` before anything is sent."""
-        if self._asked.stream:
-            await unless_gone(receive, self._stream(send))
-        elif (response := await unless_gone(receive, self._whole())) is not None:
+        if not self._asked.stream:
+            response = await unless_gone(receive, self._whole())
             await response(scope, receive, send)
+            return
+        # An answer that has begun cannot become another one.
+        with suppress(ClientDisconnect):
+            await unless_gone(receive, self._stream(send))
 
     async def _whole(self) -> Response:
         async with self._provider.serving(self._call) as turn:
@@ -106,7 +110,7 @@ class _Completion(Response):
             turn.end(written.usage.output_tokens)
         reply = written.reply
         content = wire.completion(written.head, reply.text, reply.finish_reason, written.usage)
-        return Response(orjson.dumps(content), 200, written.headers, "application/json")
+        return Response(msgspec.json.encode(content), 200, written.headers, "application/json")
 
     async def _stream(self, send: Send) -> None:
         async with self._provider.serving(self._call) as turn:
@@ -137,7 +141,7 @@ class _Completion(Response):
         reply = self._composer.reply(prompt, max_tokens=asked.max_tokens, stop=asked.stop)
         usage = turn.usage(reply.tokens)
         head = wire.Head(
-            id=f"chatcmpl-{self._call.key:016x}",
+            id=f"chatcmpl-{self._call.key:016x}{turn.nth:x}",
             created=int(self._provider.wall().timestamp()),
             model=asked.model.name,
             fingerprint=f"fp_{self._provider.terms.seed:x}",

@@ -26,9 +26,7 @@ async def embeddings(request: Request[State]) -> Response:
     body = await read_body(request, max_bytes=limit, max_decompressed_bytes=limit)
     asked = wire.parse(body)
     call = Call(asked.model, asked.key, await _count(asked))
-    response = await unless_gone(request.receive, _embedded(request.state, asked, call))
-    # 499 is nginx's number for a client that left; nobody reads it but our own log and metrics.
-    return Response(status_code=499) if response is None else response
+    return await unless_gone(request.receive, _embedded(request.state, asked, call))
 
 
 async def _count(asked: EmbeddingsRequest) -> int:

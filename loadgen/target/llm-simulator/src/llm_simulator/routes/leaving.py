@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 _Result = TypeVar("_Result")
 
 
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _Result | None:
-    """Return what ``work`` returns, or ``None`` after cancelling it because the client has left.
+async def unless_gone(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Return what ``work`` returns; cancel it and raise ``ClientDisconnect`` when the client leaves first.
 
     The request's body must have been read. What ``work`` raises is raised here.
     """
@@ -22,7 +23,7 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        return None
+        raise ClientDisconnect
     finally:
         for task in (working, leaving):
             task.cancel()

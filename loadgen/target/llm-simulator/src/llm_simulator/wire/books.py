@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from llm_simulator import tokens
+from llm_simulator.answers import interview, judge
 from llm_simulator.domain import latency, prompt_cache
 from llm_simulator.domain.catalogue import MODELS, Model
 from llm_simulator.domain.fault import Faults
@@ -80,6 +81,19 @@ def parameters(terms: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str
         "tokenizer": tokens.NAME,
         **terms,
         "load_slowdown": latency.LOAD_SLOWDOWN,
+        "craft": {
+            "of_whole_context": interview.CONTEXT_CRAFT,
+            "of_refining": interview.REFINING_CRAFT,
+        },
+        "judge": {
+            "base": judge.BASE,
+            "named": judge.NAMED,
+            "points": judge.POINTS,
+            "features": judge.WEIGHTS,
+            "noise": judge.NOISE,
+            "advanced_noise": judge.ADVANCED_NOISE,
+            "advanced_strictness": judge.ADVANCED_STRICTNESS,
+        },
         "prompt_cache": {
             "min_tokens": prompt_cache.MIN_TOKENS,
             "step_tokens": prompt_cache.STEP_TOKENS,
@@ -106,4 +120,7 @@ def _model(model: Model) -> dict[str, Any]:
         "ms_per_output_token": model.token_ms,
         "max_input_tokens": model.max_input_tokens,
         "max_output_tokens": model.max_output_tokens,
+        "craft": model.craft,
+        "aspects": model.aspects,
+        "doubt": model.doubt,
     }

@@ -18,7 +18,8 @@ from llm_simulator.embedding.embedder import DIMENSIONS
 from llm_simulator.wire.errors import bad_value
 from llm_simulator.wire.reading import decode, key_of, model_of
 
-MAX_INPUTS = 2_048
+# What the embeddings of Vertex AI take at once.
+MAX_INPUTS = 250
 
 _Text = Annotated[str, Meta(min_length=1)]
 # The vocabulary has no ordinary token from here on.
