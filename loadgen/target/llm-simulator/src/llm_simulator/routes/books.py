@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,13 +17,18 @@ from llm_simulator.wire import books as wire
 from windsock_kit.body import read_body
 from windsock_kit.responses import json
 
+log = structlog.get_logger(__name__)
+
 _MAX_FAULTS_BYTES = 10_000
 
 
 async def ledger(request: Request[State]) -> Response:
     """Tell the books; DELETE closes them, tells them a last time and begins new ones."""
     provider = request.state["provider"]
-    book = provider.new_ledger() if request.method == "DELETE" else provider.ledger
+    book = provider.ledger
+    if request.method == "DELETE":
+        book = provider.new_ledger()
+        log.info("ledger_closed", calls=book.total().calls, cost_nanos=book.total().cost_nanos)
     return json(wire.ledger(book, _parameters(provider)))
 
 
@@ -35,8 +41,10 @@ async def faults(request: Request[State]) -> Response:
         )
         wanted, for_seconds = wire.parse_faults(body)
         provider.switch.set(wanted, provider.clock(), for_seconds)
+        log.info("faults_set", for_seconds=for_seconds, **asdict(wanted))
     elif request.method == "DELETE":
         provider.switch.set(NONE, provider.clock())
+        log.info("faults_ended")
     return json(_faults(provider))
 
 
