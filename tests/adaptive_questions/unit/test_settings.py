@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adaptive_questions.__main__ import main
 from adaptive_questions.app import workflow_config
 from adaptive_questions.settings import Settings, SettingsError, variable_of
 from adaptive_questions.workflow.config import Config
@@ -129,3 +130,19 @@ def spelled(default: object) -> str:
 
 def test_defaults_are_those_of_the_workflow() -> None:
     assert workflow_config(Settings()) == Config()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "told"),
+    [
+        ("QUESTIONS_PORT", "none", "adaptive-questions: QUESTIONS_PORT='none' is wrong: "),
+        ("QUESTIONS_HOST", "0.0.0.0", "refusing to listen on 0.0.0.0: "),
+    ],
+)
+def test_start_ends_with_one_line_that_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+
+    with pytest.raises(SystemExit, match=f"^{told}"):
+        main()
