@@ -209,4 +209,4 @@ def test_limits_in_words_are_those_of_the_code() -> None:
     assert f"at most {MAX_BODY_BYTES // 2**20} MiB" in DESCRIPTION
     assert f"{MAX_VALUES:,} values" in DESCRIPTION
     assert f"at most {MAX_DEPTH} levels deep" in DESCRIPTION
-    assert f"After {Settings().heartbeat_seconds:g} seconds" in heartbeat["description"]
+    assert f"Every {Settings().heartbeat_seconds:g} seconds" in heartbeat["description"]

@@ -29,7 +29,7 @@ _GRACE_SECONDS = GRACEFUL_SECONDS - 1
 
 
 async def generate_stream(request: Request[State]) -> Response:
-    """Answer each step of making a question as it happens; when the client leaves, the work stops."""
+    """Answer each step of making a question as it happens, until the client leaves."""
     state = request.state
     seconds = state["request_timeout_seconds"]
     async with deadline(seconds):

@@ -27,21 +27,21 @@ class DeadlineError(ServiceError):
     code = "deadline_exceeded"
 
 
-class RateLimitedError(ServiceError):
+class ProviderLimitsError(ServiceError):
     """The provider takes no more calls for the moment."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "rate_limited"
 
 
-class ProviderUnreachableError(ServiceError):
+class ProviderAwayError(ServiceError):
     """The provider cannot be connected to."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "provider_unreachable"
 
 
-class ProviderTimeoutError(ServiceError):
+class ProviderLateError(ServiceError):
     """The provider did not answer in time."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
@@ -55,7 +55,7 @@ class ProviderFailedError(ServiceError):
     code = "provider_error"
 
 
-class BadAnswerError(ServiceError):
+class UselessAnswerError(ServiceError):
     """The model's answer is none of those that were asked for."""
 
     status = HTTPStatus.BAD_GATEWAY
@@ -64,11 +64,11 @@ class BadAnswerError(ServiceError):
 
 # Of several different failures the first of these is told: the sooner a request is worth sending again, the earlier.
 FAILURES: Sequence[type[ServiceError]] = (
-    RateLimitedError,
-    ProviderUnreachableError,
-    ProviderTimeoutError,
+    ProviderLimitsError,
+    ProviderAwayError,
+    ProviderLateError,
     ProviderFailedError,
-    BadAnswerError,
+    UselessAnswerError,
 )
 _BY_CODE: Mapping[str, type[ServiceError]] = {failure.code: failure for failure in FAILURES}
 
