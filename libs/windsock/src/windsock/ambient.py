@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 from itertools import islice
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from windsock.fields import MAX_KEYS, MAX_NAME, Cleaner, Scalar
 
 NAMES = ("user_id", "session_id", "gap_priority", "environment")
 SLOT_CHARACTERS = 1024
+_SMALL_ENTRIES = 8
+_SMALL_TEXT = 100
 _MAX_REMEMBERED = 1_024
 _V = TypeVar("_V")
 
@@ -78,20 +80,67 @@ def with_unit(
     JSON, costs more than all else that a workflow's node records.
     """
     key = (base, user_id, session_id, gap_priority)
-    try:
-        return _remembered[key]
     # Anything may come here, and its ``__hash__`` and ``__eq__`` may raise whatever they like.
+    try:
+        return UNITS[key]
     except Exception:  # noqa: BLE001
-        given = (user_id, session_id, gap_priority)
+        given = key[1:]
     changed = merged(base, dict(zip(NAMES, given, strict=False)), clean)
     ambient = base if changed.names == (base or _EMPTY).names else changed
     # Other types than these may be equal and have another text; what is large is not kept.
     plain = all(value is None or (type(value) is str and len(value) <= MAX_NAME) for value in given)
     if plain and not changed.extra_slots:
-        if len(_remembered) >= _MAX_REMEMBERED:
-            _remembered.clear()
-        _remembered[key] = ambient
+        if len(UNITS) >= _MAX_REMEMBERED:
+            UNITS.clear()
+        UNITS[key] = ambient
     return ambient
+
+
+def metadata_of(
+    metadata: object, context: Mapping[str, object] | None, clean: Cleaner
+) -> Ambient | None:
+    """Return the ambient metadata with the explicit on top, ``context`` over ``metadata``."""
+    ambient = AMBIENT.get()
+    if metadata is not None:
+        ambient = merged(ambient, metadata, clean)  # type: ignore[arg-type]  # It checks.
+    return merged(ambient, context, clean) if context else ambient
+
+
+def left_to_sender(
+    ambient: Ambient | None, metadata: object, context: dict[str, object]
+) -> tuple[Ambient | None, dict[str, object] | None] | None:
+    """Return the ambient metadata, and what the sender is to put on top of it.
+
+    ``None`` tells that the explicit must be put there, and cleaned, at once.
+    """
+    if metadata is None and len(context) == 1 and "gap_priority" in context:
+        clean = Cleaner()
+        ambient = with_unit(ambient, None, None, context["gap_priority"], clean)
+        return None if clean.truncated else (ambient, None)
+    try:
+        given = context if metadata is None else metadata
+        if is_small(given) and (metadata is None or not context):
+            return ambient, {**given}
+    # Another thread changes it meanwhile.
+    except Exception:  # noqa: BLE001
+        return None
+    return None
+
+
+def is_small(metadata: object) -> TypeGuard[dict[str, object]]:
+    """Return whether ``metadata`` is so plain that cleaning it can be left to the sender."""
+    if type(metadata) is not dict or len(metadata) > _SMALL_ENTRIES:
+        return False
+    for key, value in metadata.items():
+        if type(key) is not str or len(key) > _SMALL_TEXT:
+            return False
+        kind = type(value)
+        if kind is str:
+            if len(value) > _SMALL_TEXT:
+                return False
+        elif kind is not int and kind is not float and kind is not bool and value is not None:
+            return False
+    return True
 
 
 def _bounded(base: dict[str, _V], changes: dict[str, _V], clean: Cleaner) -> dict[str, _V]:
@@ -111,4 +160,5 @@ def _characters(names: dict[str, str], flags: dict[str, str], attributes: dict[s
 
 
 _EMPTY = Ambient({}, {}, {})
-_remembered: dict[tuple[Ambient | None, object, object, object], Ambient | None] = {}
+# What ``with_unit`` made, by its arguments. Whoever is in a hurry may look here first.
+UNITS: dict[tuple[Ambient | None, object, object, object], Ambient | None] = {}

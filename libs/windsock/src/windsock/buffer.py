@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from windsock.ambient import Ambient
 from windsock.fields import FieldValue
 
-# Either the nanoseconds of a tracked block that went well, alone or with small metadata that
-# is merged later (the usual cases, hence the short forms), or the fields of any event.
-Payload = int | tuple[int, dict[str, object]] | dict[str, FieldValue]
+# Fields that ``windsock.plain`` found to be as usual, in the order that it gives them.
+Plain = tuple[Any, ...]
+# The fields of any event; or, of the usual ones, a short form that the sender completes: the
+# nanoseconds of a tracked block that went well, alone or as in the last form, which is the
+# nanoseconds or the kind of event, small metadata that is merged later, and plain fields.
+Payload = dict[str, FieldValue] | int | tuple[int | str, dict[str, object] | None, Plain]
 # When it was recorded, the operation, the ambient metadata, and the payload.
 Record = tuple[float, str | None, Ambient | None, Payload]
 

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import threading
-import traceback
 import weakref
 from collections.abc import Mapping
 from time import time
-from types import TracebackType
-from typing import Any, TypeGuard
 
-from windsock.ambient import AMBIENT, Ambient, merged
-from windsock.buffer import Buffer, Payload, Record
+from windsock.ambient import AMBIENT, is_small, left_to_sender, metadata_of
+from windsock.buffer import Buffer, Payload, Plain, Record
 from windsock.counters import Stats
-from windsock.fields import MAX_NAME, MAX_TEXT, Cleaner, InvalidFieldError, checked
+from windsock.failures import Failure, block_failed, described
+from windsock.fields import MAX_NAME, Cleaner, InvalidFieldError, checked
 from windsock.pipeline import Pipeline, SendingPipeline
+from windsock.plain import (
+    CACHE,
+    EXPOSURE,
+    LLM_CALL,
+    QUALITY,
+    is_plain_cache,
+    is_plain_exposure,
+    is_plain_llm_call,
+    is_plain_quality,
+)
 from windsock.settings import Settings
 
 COLLECTORS: weakref.WeakSet[MetricsCollector] = weakref.WeakSet()
 _PERFORMANCE = "performance"
+_ambient = AMBIENT.get
 
 
 class MetricsCollector:
@@ -160,22 +169,28 @@ class MetricsCollector:
         The service prices it by ``model``, or the configured default; a call without
         either is stored unpriced. ``cost_usd`` wins over the price list.
         """
-        fields: dict[str, object] = {
-            "model": model,
-            "provider": provider,
-            "input_tokens": input_tokens,
-            "output_tokens": output_tokens,
-            "cached_input_tokens": cached_input_tokens,
-            "cache_write_tokens": cache_write_tokens,
-            "reasoning_tokens": reasoning_tokens,
-            "cache_hit": cache_hit,
-            "duration_ms": duration_ms,
-            "cost_usd": cost_usd,
-            "status": status,
-            "error_type": error_type,
-            "error_message": error_message,
-        }
-        self.record("llm_call", operation, fields, metadata, context)
+        values = (
+            model,
+            provider,
+            input_tokens,
+            output_tokens,
+            cached_input_tokens,
+            cache_write_tokens,
+            reasoning_tokens,
+            cache_hit,
+            duration_ms,
+            cost_usd,
+            status,
+            error_type,
+            error_message,
+        )
+        if is_plain_llm_call(values) and self._put_plain(
+            "llm_call", operation, values, metadata, context
+        ):
+            return
+        self.record(
+            "llm_call", operation, dict(zip(LLM_CALL, values, strict=True)), metadata, context
+        )
 
     def record_quality(
         self,
@@ -189,13 +204,14 @@ class MetricsCollector:
         **context: object,
     ) -> None:
         """Record one judgement of an answer, ``score`` from 0 to 10."""
-        fields: dict[str, object] = {
-            "score": score,
-            "refined": refined,
-            "accepted_first_pass": accepted_first_pass,
-            "evaluator": evaluator,
-        }
-        self.record("quality", operation, fields, metadata, context)
+        values = (score, refined, accepted_first_pass, evaluator)
+        if is_plain_quality(values) and self._put_plain(
+            "quality", operation, values, metadata, context
+        ):
+            return
+        self.record(
+            "quality", operation, dict(zip(QUALITY, values, strict=True)), metadata, context
+        )
 
     def record_cache_event(
         self,
@@ -210,14 +226,12 @@ class MetricsCollector:
         **context: object,
     ) -> None:
         """Record one look-up; ``layer`` is l1, l2 or prompt, ``miss_reason`` cold, expired or evicted."""
-        fields: dict[str, object] = {
-            "layer": layer,
-            "hit": hit,
-            "miss_reason": miss_reason,
-            "saved_ms": saved_ms,
-            "saved_usd": saved_usd,
-        }
-        self.record("cache", operation, fields, metadata, context)
+        values = (layer, hit, miss_reason, saved_ms, saved_usd)
+        if is_plain_cache(values) and self._put_plain(
+            "cache", operation, values, metadata, context
+        ):
+            return
+        self.record("cache", operation, dict(zip(CACHE, values, strict=True)), metadata, context)
 
     def record_exposure(
         self,
@@ -230,12 +244,14 @@ class MetricsCollector:
         **context: object,
     ) -> None:
         """Record that a unit saw a variant; ``targeting_key`` is the ambient user if not given."""
-        fields: dict[str, object] = {
-            "flag_key": flag_key,
-            "variant": variant,
-            "targeting_key": targeting_key,
-        }
-        self.record("exposure", operation, fields, metadata, context)
+        values = (flag_key, variant, targeting_key)
+        if is_plain_exposure(values) and self._put_plain(
+            "exposure", operation, values, metadata, context
+        ):
+            return
+        self.record(
+            "exposure", operation, dict(zip(EXPOSURE, values, strict=True)), metadata, context
+        )
 
     def record(
         self,
@@ -252,7 +268,7 @@ class MetricsCollector:
             clean = Cleaner()
             if error is not None:
                 given = {name: value for name, value in fields.items() if value is not None}
-                fields = {**_described(error), **given}
+                fields = {**described(error), **given}
             ambient = metadata_of(metadata, context, clean)
             if kind == "exposure" and fields["targeting_key"] is None and ambient is not None:
                 fields["targeting_key"] = ambient.names.get("user_id")
@@ -265,24 +281,51 @@ class MetricsCollector:
         except Exception as error:  # noqa: BLE001
             self.pipeline.counters.invalid(f"{kind}: {type(error).__name__}")
 
+    def _put_plain(
+        self,
+        kind: str,
+        operation: str | None,
+        values: Plain,
+        metadata: object,
+        context: dict[str, object],
+    ) -> bool:
+        """Put an event of plain values into the buffer, if the rest of it is as usual."""
+        ambient = _ambient()
+        given = None
+        if metadata is not None or context:
+            left = left_to_sender(ambient, metadata, context)
+            if left is None:
+                return False
+            ambient, given = left
+        buffer = self.buffer
+        if (
+            (type(operation) is str and 0 < len(operation) <= MAX_NAME)
+            or (operation is None and kind == "exposure")
+        ) and (
+            (ambient is None or not ambient.extra_slots) and len(buffer.events) < buffer.fast_limit
+        ):
+            buffer.events.append((time(), operation, ambient, (kind, given, values)))
+            return True
+        return False
+
     def record_block(
         self,
         operation: str,
         elapsed_ns: int,
         metadata: object,
-        failure: tuple[BaseException | None, TracebackType | None] | None,
+        failure: Failure | None,
     ) -> None:
         """Record a tracked block that did not take the short path."""
         try:
             ambient = AMBIENT.get()
-            if failure is None and _is_small(metadata) and not (ambient and ambient.extra_slots):
-                self.buffer.put((time(), operation, ambient, (elapsed_ns, {**metadata})))
+            if failure is None and is_small(metadata) and not (ambient and ambient.extra_slots):
+                self.buffer.put((time(), operation, ambient, (elapsed_ns, {**metadata}, ())))
                 return
             clean = Cleaner()
             ambient = metadata_of(metadata, None, clean)
             payload: Payload = elapsed_ns
             if failure is not None:
-                payload = checked(_PERFORMANCE, _failed(elapsed_ns, failure, ambient), clean)
+                payload = checked(_PERFORMANCE, block_failed(elapsed_ns, failure, ambient), clean)
             self._put((time(), operation, ambient, payload), clean)
         # As above; here an exception of ours would even hide the application's own.
         except Exception as error:  # noqa: BLE001
@@ -303,67 +346,3 @@ class MetricsCollector:
 
 # An error's message and context are bounded to about this many KiB.
 _ERROR_SLOTS = 4
-_SMALL_ENTRIES = 8
-_SMALL_TEXT = 100
-
-
-def _is_small(metadata: object) -> TypeGuard[dict[str, object]]:
-    """Return whether ``metadata`` is so plain that cleaning it can be left to the sender."""
-    if type(metadata) is not dict or len(metadata) > _SMALL_ENTRIES:
-        return False
-    for key, value in metadata.items():
-        if type(key) is not str or len(key) > _SMALL_TEXT:
-            return False
-        kind = type(value)
-        if kind is str:
-            if len(value) > _SMALL_TEXT:
-                return False
-        elif kind is not int and kind is not float and kind is not bool and value is not None:
-            return False
-    return True
-
-
-def metadata_of(
-    metadata: object, context: Mapping[str, object] | None, clean: Cleaner
-) -> Ambient | None:
-    """Return the ambient metadata with the explicit on top, ``context`` over ``metadata``."""
-    ambient = AMBIENT.get()
-    if metadata is not None:
-        ambient = merged(ambient, metadata, clean)  # type: ignore[arg-type]  # It checks.
-    return merged(ambient, context, clean) if context else ambient
-
-
-def _described(error: object) -> dict[str, object]:
-    if isinstance(error, BaseException):
-        return error_fields(error, error.__traceback__)
-    return {"error_type": "error", "error_message": error}
-
-
-def _failed(
-    elapsed_ns: int,
-    failure: tuple[BaseException | None, TracebackType | None],
-    ambient: Ambient | None,
-) -> dict[str, object]:
-    error, trace = failure
-    assert error is not None
-    fields = error_fields(error, trace)
-    attributes = ambient.attributes if ambient is not None else {}
-    context = {**fields.pop("error_context"), **attributes}
-    return {"duration_ms": elapsed_ns / 1e6, "status": "error", **fields, "error_context": context}
-
-
-def error_fields(error: BaseException, trace: TracebackType | None) -> dict[str, Any]:
-    """Return type, message, place and cause of ``error``, without raising."""
-    clean = Cleaner()
-    context = {}
-    if trace is not None:
-        for frame, line in traceback.walk_tb(trace):
-            context["where"] = f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if cause is not None:
-        context["cause"] = f"{type(cause).__name__}: {clean.text(cause, MAX_NAME)}"
-    return {
-        "error_type": type(error).__name__,
-        "error_message": clean.text(error, MAX_TEXT),
-        "error_context": context,
-    }

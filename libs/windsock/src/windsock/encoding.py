@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from windsock.ambient import Ambient, merged
-from windsock.buffer import Record
+from windsock.buffer import Plain, Record
 from windsock.fields import MAX_NAME, Cleaner, FieldValue, InvalidFieldError
+from windsock.plain import FIELDS
 from windsock.settings import Settings
 
 _quote = json.encoder.encode_basestring_ascii
@@ -40,25 +41,30 @@ class Encoder:
         self._clean = Cleaner()
         self._environment = f',"environment":{self._text(settings.environment)}'
         self._defaults = {"model": settings.default_model, "provider": settings.default_provider}
-        self._operations: dict[str, str] = {}
+        self._remembered: dict[str, str] = {}
         self._second = -1
         self._second_text = ""
 
     def encode(self, record: Record) -> str:
         """Return the event's JSON. Raises ``InvalidFieldError`` where the operation is empty."""
         recorded_at, operation, ambient, payload = record
+        short: object = payload
+        plain: Plain = ()
         if type(payload) is tuple:
-            payload, given = payload
-            ambient = merged(ambient, given, self._clean)
+            short, given, plain = payload
+            if given:
+                ambient = merged(ambient, given, self._clean)
         metadata = self._environment if ambient is None else self._metadata(ambient)
-        if type(payload) is int:
-            kind, fields = "performance", f',"duration_ms":{payload / 1e6!r}'
+        if type(short) is int:
+            kind, fields = "performance", f',"duration_ms":{short / 1e6!r}'
+        elif type(short) is str:
+            kind, fields = short, self._plain(short, plain, ambient)
         else:
             assert isinstance(payload, dict)
             kind, fields = str(payload["type"]), self._fields(payload)
         if operation == "":
             raise InvalidFieldError(f"{kind}.operation", "is empty")
-        named = "" if operation is None else f',"operation":{self._operation(operation)}'
+        named = "" if operation is None else f',"operation":{self._quoted(operation)}'
         return (
             f'{{"type":"{kind}","timestamp":"{self._time(recorded_at)}"{named}{fields}{metadata}}}'
         )
@@ -70,12 +76,12 @@ class Encoder:
             self._second_text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return f"{self._second_text}.{int((seconds - whole) * 1e6):06d}Z"
 
-    def _operation(self, operation: str) -> str:
-        quoted = self._operations.get(operation)
+    def _quoted(self, text: str) -> str:
+        quoted = self._remembered.get(text)
         if quoted is None:
-            if len(self._operations) >= _MAX_REMEMBERED:
-                self._operations.clear()
-            quoted = self._operations[operation] = self._text(operation)
+            if len(self._remembered) >= _MAX_REMEMBERED:
+                self._remembered.clear()
+            quoted = self._remembered[text] = self._text(text)
         return quoted
 
     def _text(self, text: str) -> str:
@@ -88,6 +94,22 @@ class Encoder:
         if "environment" in ambient.names:
             return ambient.fragment
         return ambient.fragment + self._environment
+
+    def _plain(self, kind: str, values: Plain, ambient: Ambient | None) -> str:
+        parts = []
+        for name, given in zip(FIELDS[kind], values, strict=True):
+            value = self._defaults.get(name) if given is None else given
+            if value is None and name == "targeting_key" and ambient is not None:
+                value = ambient.names.get("user_id")
+            if value is None:
+                continue
+            if type(value) is str:
+                parts.append(f',"{name}":{self._quoted(value)}')
+            elif type(value) is bool:
+                parts.append(f',"{name}":{"true" if value else "false"}')
+            else:
+                parts.append(f',"{name}":{value!r}')
+        return "".join(parts)
 
     def _fields(self, payload: dict[str, FieldValue]) -> str:
         if payload["type"] == "llm_call":

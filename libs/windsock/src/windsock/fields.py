@@ -18,6 +18,9 @@ MAX_CONTEXT_BYTES = 8_000
 MAX_TOKENS = 100_000_000
 MAX_DURATION_MS = 7 * 86_400_000
 MAX_USD = 10_000
+MAX_SCORE = 10
+LAYERS = ("l1", "l2", "prompt")
+MISS_REASONS = ("cold", "expired", "evicted")
 _FINEST_USD = Decimal("1E-12")
 _INT64 = 1 << 63
 
@@ -207,13 +210,13 @@ _CHECKS: dict[str, Callable[[Cleaner, Any], FieldValue]] = {
     "reasoning_tokens": _count,
     "cache_hit": _switch,
     "cost_usd": _USD,
-    "score": _amount(10),
+    "score": _amount(MAX_SCORE),
     "refined": _switch,
     "accepted_first_pass": _switch,
     "evaluator": _name,
-    "layer": _one_of("l1", "l2", "prompt"),
+    "layer": _one_of(*LAYERS),
     "hit": _switch,
-    "miss_reason": _one_of("cold", "expired", "evicted"),
+    "miss_reason": _one_of(*MISS_REASONS),
     "saved_ms": _MILLISECONDS,
     "saved_usd": _USD,
     "flag_key": _name,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from contextvars import Token
 from time import perf_counter_ns, time
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from windsock.ambient import AMBIENT, Ambient, merged
+from windsock.ambient import AMBIENT, UNITS, Ambient, merged, with_unit
 from windsock.fields import MAX_NAME, Cleaner
 from windsock.process import collector
 from windsock.wrapping import wrapped
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ambient = AMBIENT.get
+_UNIT = {"user_id", "session_id", "gap_priority"}
 
 
 class track_performance:  # noqa: N801  It is used like a function.
@@ -93,7 +93,7 @@ class track_performance:  # noqa: N801  It is used like a function.
     def _record(
         self, elapsed: int, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        failed = error is not None and not _ends_normally(error)
+        failed = error is not None and not ends_normally(error)
         collector.record_block(
             self._operation, elapsed, self._metadata, (error, trace) if failed else None
         )
@@ -122,21 +122,41 @@ class context:  # noqa: N801  It is used like a function.
         self._tokens: list[Token[Ambient | None]] = []
 
     def __enter__(self) -> Self:
-        clean = Cleaner()
-        ambient = merged(_ambient(), self._fields, clean)
-        if clean.truncated:
-            collector.pipeline.counters.add("truncated", clean.truncated)
-        self._tokens.append(AMBIENT.set(ambient))
+        outside, fields = _ambient(), self._fields
+        get = fields.get
+        try:
+            unit = get("user_id"), get("session_id"), get("gap_priority")
+            inside = UNITS[outside, *unit] if fields.keys() <= _UNIT else _with(outside, fields)
+        # It is not remembered, or it is something that cannot even be looked for.
+        except Exception:  # noqa: BLE001
+            inside = _with(outside, fields)
+        self._tokens.append(AMBIENT.set(inside))
         return self
 
     def __exit__(self, *_: object) -> None:
         # A generator may be closed in another context than it was started in; that one
         # is over, and so is what was set in it.
-        with suppress(ValueError):
+        try:
             AMBIENT.reset(self._tokens.pop())
+        except ValueError:
+            return
 
 
-def _ends_normally(error: BaseException) -> bool:
+def _with(outside: Ambient | None, fields: Mapping[str, object]) -> Ambient | None:
+    clean = Cleaner()
+    if fields.keys() <= _UNIT:
+        get = fields.get
+        unit = get("user_id"), get("session_id"), get("gap_priority")
+        inside = with_unit(outside, *unit, clean)
+    else:
+        inside = merged(outside, fields, clean)
+    if clean.truncated:
+        collector.pipeline.counters.add("truncated", clean.truncated)
+    return inside
+
+
+def ends_normally(error: BaseException) -> bool:
+    """Return whether ``error`` is how Python ends a generator, or a program that went well."""
     if isinstance(error, SystemExit):
         return error.code in {None, 0}
     return isinstance(error, GeneratorExit)

@@ -33,20 +33,12 @@ MakeBlock = Callable[[tuple[Any, ...], dict[str, Any]], Block]
 
 
 def wrapped(function: Any, block: MakeBlock) -> Any:
-    """Return ``function`` with each run in a ``block`` of its own.
-
-    A generator's block begins with its first step and ends with its last.
-    """
+    """Return ``function`` with each run in a ``block`` of its own."""
     if isinstance(function, staticmethod | classmethod):
         return type(function)(wrapped(function.__func__, block))
-    if inspect.isasyncgenfunction(function):
-        return _async_generator(function, block)
-    if inspect.isgeneratorfunction(function):
-        return _generator(function, block)
-    # An object with an asynchronous ``__call__`` is as good as a coroutine function.
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004  Its kind is asked for, not whether it is.
-    ):
+    if is_generator(function):
+        return wrapped_generator(function, block)
+    if is_coroutine(function):
 
         @functools.wraps(function)
         async def coroutine(*args: Any, **kwargs: Any) -> Any:
@@ -61,6 +53,25 @@ def wrapped(function: Any, block: MakeBlock) -> Any:
             return function(*args, **kwargs)
 
     return plain
+
+
+def is_generator(function: Any) -> bool:
+    """Return whether a call gives a generator of either kind."""
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def is_coroutine(function: Any) -> bool:
+    """Return whether a call must be awaited; an object with such a ``__call__`` is one too."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004  Its kind is asked for, not whether it is.
+    )
+
+
+def wrapped_generator(function: Any, block: MakeBlock) -> Any:
+    """Return ``function`` with a block that begins with its first step and ends with its last."""
+    if inspect.isasyncgenfunction(function):
+        return _async_generator(function, block)
+    return _generator(function, block)
 
 
 # ``yield from`` does not tell when the generator yields, and has no asynchronous form, so values

@@ -9,8 +9,8 @@ from time import perf_counter_ns
 from typing import Any
 
 from windsock.ambient import AMBIENT, OPERATION, Ambient, merged, with_unit
-from windsock.collector import error_fields
 from windsock.counters import Warnings
+from windsock.failures import error_fields
 from windsock.fields import MAX_NAME, Cleaner
 from windsock.process import collector
 
