@@ -38,8 +38,12 @@ MEMBERS = [
         "windsock",
         None,
         extras={
-            extra: (f"windsock.integrations.{extra}",)
-            for extra in ("langchain", "openai", "opentelemetry")
+            extra: tuple(f"windsock.integrations.{module}" for module in modules)
+            for extra, modules in {
+                "langchain": ("langchain",),
+                "openai": ("openai", "_openai_call", "_openai_streams"),
+                "opentelemetry": ("opentelemetry", "_otel_spans"),
+            }.items()
         },
     ),
     Member("metrics-svc", "metrics_svc", "metrics-svc", ("libs/windsock-kit",)),

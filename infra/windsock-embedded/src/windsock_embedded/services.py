@@ -104,9 +104,9 @@ WORKLOAD = Service(
         "LANGCHAIN_TRACING_V2": "false",
         "LANGSMITH_TRACING": "false",
         "LANGCHAIN_TRACING": "false",
-        # The simulator is not behind the user's proxy.
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
+        # The simulator is not behind the user's proxy, and some proxies need a package to name one.
+        "NO_PROXY": "*",
+        "no_proxy": "*",
     },
     defaults={
         "QUESTIONS_REDIS_URL": "redis://127.0.0.1:{redis_port}/1",
