@@ -118,6 +118,19 @@ def test_an_error_is_recorded_and_goes_on(config: RunnableConfig, captured: Capt
     assert "attributes" not in call
 
 
+def test_an_error_that_cannot_be_written_is_an_error_all_the_same(
+    config: RunnableConfig, captured: Captured
+) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    with pytest.raises(MuteError):
+        AnsweringModel(error=MuteError()).invoke("Hello?", config)
+
+    assert the_call(captured)["error_type"] == "MuteError"
+
+
 async def test_a_stream_that_breaks_is_an_error(config: RunnableConfig, captured: Captured) -> None:
     model = AnsweringModel(error=ConnectionResetError("gone"))
 

@@ -3,16 +3,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import openai
 import pydantic
 import pytest
-import pytest_asyncio
 
 import windsock
-from tests.sdk.integration.provider_server import MODEL, Answer, Provider, providing
+from tests.sdk.integration.provider_server import MODEL, Answer, Provider
 from windsock.ambient import OPERATION
 from windsock.integrations.openai import instrument_openai
 from windsock.testing import Captured, capture
@@ -22,24 +20,6 @@ ASKED: Any = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "
 
 class Verdict(pydantic.BaseModel):
     ok: bool
-
-
-@pytest_asyncio.fixture(scope="module")
-async def server() -> AsyncGenerator[Provider]:
-    async with providing() as provider:
-        yield provider
-
-
-@pytest.fixture(autouse=True)
-def provider(server: Provider) -> Provider:
-    server.forget()
-    return server
-
-
-@pytest_asyncio.fixture(scope="module")
-async def client(server: Provider) -> AsyncGenerator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=server.url, api_key="k", max_retries=0) as client:
-        yield instrument_openai(client)
 
 
 def sync_client(provider: Provider) -> openai.OpenAI:

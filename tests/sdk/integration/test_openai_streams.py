@@ -2,39 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import openai
 import pytest
-import pytest_asyncio
 from openai.types.chat import ChatCompletionChunk
 
 import windsock
-from tests.sdk.integration.provider_server import MODEL, Answer, Provider, providing
+from tests.sdk.integration.provider_server import MODEL, Answer, Provider
 from windsock.integrations.openai import instrument_openai
 from windsock.testing import Captured
 
 ASKED: Any = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello?"}]}
 STREAMED: Any = {**ASKED, "stream": True}
-
-
-@pytest_asyncio.fixture(scope="module")
-async def server() -> AsyncGenerator[Provider]:
-    async with providing() as provider:
-        yield provider
-
-
-@pytest.fixture(autouse=True)
-def provider(server: Provider) -> Provider:
-    server.forget()
-    return server
-
-
-@pytest_asyncio.fixture(scope="module")
-async def client(server: Provider) -> AsyncGenerator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=server.url, api_key="k", max_retries=0) as client:
-        yield instrument_openai(client)
 
 
 async def chunks_of(client: openai.AsyncOpenAI, **more: Any) -> list[ChatCompletionChunk]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
+from windsock.fields import describe
 from windsock.integrations._usage import Usage
 from windsock.process import collector
 
@@ -48,10 +49,10 @@ def fault_of(error: BaseException) -> Fault | None:
     """Return what to say of ``error``; ``None`` where it only says that nobody reads on."""
     if isinstance(error, GeneratorExit):
         return None
-    text = str(error)
+    text = describe(error)
     # Clients say "Connection error." and leave the reason to the cause.
     if error.__cause__ is not None:
-        text = f"{text} ({type(error.__cause__).__name__}: {error.__cause__})"
+        text = f"{text} ({type(error.__cause__).__name__}: {describe(error.__cause__)})"
     if isinstance(error, CancelledError) and not text:
         text = "cancelled while waiting for the answer"
     return Fault(type(error).__name__, text)
