@@ -5,6 +5,7 @@ usual four characters a token, as own prices of the suite, and only for a model 
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from http import HTTPStatus
@@ -25,6 +26,7 @@ _TIMEOUT = urllib3.Timeout(connect=3, read=10)
 # Somebody else may change the list between reading and writing it; rarely twice.
 _ATTEMPTS = 3
 _NANOS_PER_TOKEN = 1000
+_CHARGED_AGAIN = timedelta(hours=1)
 
 
 class PricesError(Exception):
@@ -83,13 +85,18 @@ class PriceList:
     def complete(self) -> list[str]:
         """Give the embedding models without a price theirs; return the names of those.
 
-        Prices that are there stay as they are, and harmless to repeat.
+        Prices that are there stay as they are. New ones hold for the calls of the last hour too,
+        which came before there was anybody to set a price. Harmless to repeat.
         """
         for _ in range(_ATTEMPTS):
             missing = [
                 model for model in EMBEDDING_MODELS if not self._resolved(model, PROVIDER).priced
             ]
-            if not missing or self._add(missing):
+            if not missing:
+                return []
+            if self._add(missing):
+                for model in missing:
+                    self._charge_again(model)
                 return missing
         raise PricesError("the price list kept being changed by somebody else")
 
@@ -120,6 +127,12 @@ class PriceList:
             "PUT", self._address, body, headers, also=HTTPStatus.PRECONDITION_FAILED
         )
         return done.status == HTTPStatus.OK
+
+    def _charge_again(self, model: str) -> None:
+        now = datetime.now(UTC)
+        body = {"from": now - _CHARGED_AGAIN, "to": now, "provider": PROVIDER, "model": model}
+        headers = {"Content-Type": "application/json"}
+        self._request("POST", f"{self._address}/reprice", msgspec.json.encode(body), headers)
 
     def _request(
         self,

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ChatModel:
-    """``token_ms`` is the pace of the answer; quality is the difference in points of the score."""
+    """``token_ms`` is the pace of the answer; ``quality`` is a difference in points of the score."""
 
     first_token_ms: float
     token_ms: float
+    length: float
+    """Of its answers, as a share of the others'."""
     quality: float
 
 
@@ -21,17 +23,14 @@ class Application:
     """Parameters of the workload and of its provider."""
 
     provider: str = "google"
-    evaluator: str = "standard"
-    advanced_evaluator: str = "advanced"
 
-    # What every prompt begins with, where the order is stable, and the provider caches of that.
-    instruction_tokens: int = 1_540
+    instruction_tokens: int = 900
     background_tokens: int = 180
+    """Candidate and position. Where the order is stable, a prompt begins with these two,"""
+    warm_prefix: float = 0.25
+    """which the provider may have kept since the user's last request; later calls of one find them."""
     task_tokens: int = 40
     gap_tokens: int = 30
-    cached_tokens: int = 1_536
-    warm_prefix: float = 0.9
-    """Chance that a request finds the instructions in the provider's cache; its own later calls do."""
 
     found_items: float = 4.0
     """Similar questions and resources per gap under the strict threshold and the older embeddings."""
@@ -39,30 +38,32 @@ class Application:
     found_more_newer: float = 1.5
     item_tokens: int = 22
 
-    question_tokens: int = 150
-    deep_dive_tokens: int = 90
-    evaluation_tokens: int = 75
-    advanced_evaluation_tokens: int = 120
-    judged_tokens: int = 130
+    question_tokens: int = 180
+    deep_dive_tokens: int = 100
+    evaluation_tokens: int = 80
+    advanced_evaluation_tokens: int = 125
+    judged_tokens: int = 150
     """Of a question that is put before a model again, to be judged or refined."""
 
-    node_ms: float = 0.4
-    search_ms: float = 24.0
+    node_ms: float = 0.05
+    search_ms: float = 12.0
     embedding_ms: float = 130.0
-    embedding_tokens: int = 12
+    embedding_tokens: int = 6
     near_ms: float = 0.05
     far_ms: float = 1.2
-    limited_ms: float = 2_600.0
+    saved_ms: float = 2_800.0
+    """What a question from a cache did not take."""
+    limited_ms: float = 2_000.0
     """How long a call takes that ends in 429 after the client's own attempts."""
     timeout_ms: float = 30_000.0
     latency_sigma: float = 0.35
 
-    far_hits: float = 0.3
-    embedding_hits: float = 0.75
-    expired: float = 0.3
-    """Of the misses of the first cache layer, the share of entries that were there too long."""
+    far_hits: float = 0.25
+    embedding_hits: float = 0.65
+    expired: float = 0.35
+    """Of the misses of the first layer by entries not evicted, the share that was there too long."""
 
-    quality: float = 7.3
+    quality: float = 7.7
     quality_sd: float = 0.75
     quality_per_item: float = 0.07
     advanced_rubric: float = -0.3
@@ -71,8 +72,10 @@ class Application:
 
 
 MODELS = {
-    "gemini-2.0-flash-exp": ChatModel(first_token_ms=360.0, token_ms=5.0, quality=0.0),
-    "gemini-2.0-flash-lite": ChatModel(first_token_ms=270.0, token_ms=4.0, quality=-0.4),
+    "gemini-2.0-flash-exp": ChatModel(first_token_ms=500.0, token_ms=2.4, length=1.0, quality=0.0),
+    "gemini-2.0-flash-lite": ChatModel(
+        first_token_ms=380.0, token_ms=1.9, length=0.8, quality=-0.4
+    ),
 }
 
 FIXED_THRESHOLD = 7.0
@@ -82,10 +85,29 @@ THRESHOLDS = {"CRITICAL": 7.5, "HIGH": 7.0, "MEDIUM": 6.0, "LOW": 5.5}
 PRIORITY_SHARES = {"CRITICAL": 18, "HIGH": 37, "MEDIUM": 30, "LOW": 15}
 """In percent."""
 
-KIND_SHARES = {"batch": 60, "generate": 25, "evaluate": 8, "refine": 7}
-"""Requests by kind, in percent; streamed ones are among generate."""
+PATH_SHARES = {
+    "batch-generate": 60,
+    "generate": 15,
+    "generate/stream": 10,
+    "evaluate": 8,
+    "refine": 7,
+}
+"""In percent."""
 
-MOST_GAPS = 5
+LANGUAGE_SHARES = {
+    "english": 70,
+    "german": 8,
+    "french": 6,
+    "spanish": 5,
+    "italian": 3,
+    "portuguese": 3,
+    "dutch": 3,
+    "turkish": 2,
+}
+"""In percent."""
+
+FEWEST_GAPS, MOST_GAPS = 2, 6
+"""Of a batch."""
 MOST_SHARED = 5
 """Gaps of equal priority that one run takes together, where calls are shared."""
 SEPARATE_RUNS = 2

@@ -1,20 +1,27 @@
 """Events as the SDK sends them: the fields that the reference workload fills, and no others."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
+NOTHING = msgspec.Raw()
+
+Layer = Literal["l1", "l2", "prompt"]
+MissReason = Literal["cold", "expired", "evicted"]
+
 
 class Event(msgspec.Struct, omit_defaults=True, tag_field="type", kw_only=True, gc=False):
-    """``flags`` is JSON that is written once for each user, not once for each event."""
+    """``flags`` and ``attributes`` are JSON that is written once for many events."""
 
     timestamp: datetime
     operation: str | None = None
     gap_priority: str | None = None
     user_id: str
     session_id: str
-    flags: msgspec.Raw = msgspec.Raw()
+    flags: msgspec.Raw = NOTHING
+    attributes: msgspec.Raw = NOTHING
 
 
 class Performance(Event, tag="performance", kw_only=True, gc=False):
@@ -22,6 +29,7 @@ class Performance(Event, tag="performance", kw_only=True, gc=False):
     status: Literal["ok", "error"] = "ok"
     error_type: str | None = None
     error_message: str | None = None
+    error_context: Mapping[str, str] | None = None
 
 
 class LlmCall(Event, tag="llm_call", kw_only=True, gc=False):
@@ -44,9 +52,9 @@ class Quality(Event, tag="quality", kw_only=True, gc=False):
 
 
 class Cache(Event, tag="cache", kw_only=True, gc=False):
-    layer: Literal["l1", "l2", "prompt"]
+    layer: Layer
     hit: bool
-    miss_reason: Literal["cold", "expired", "evicted"] | None = None
+    miss_reason: MissReason | None = None
     saved_ms: float | None = None
 
 

@@ -2,13 +2,22 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
-from loadgen.demo.events import AnyEvent, Cache, Exposure, LlmCall, Performance, Quality
+import msgspec
+
+from loadgen.demo.events import (
+    NOTHING,
+    AnyEvent,
+    Cache,
+    Exposure,
+    Layer,
+    LlmCall,
+    MissReason,
+    Performance,
+    Quality,
+)
 from loadgen.demo.users import User
-
-Layer = Literal["l1", "l2", "prompt"]
-MissReason = Literal["cold", "expired", "evicted"]
 
 _DIGITS = 3
 _SCORE_DIGITS = 2
@@ -16,20 +25,38 @@ _SCORE_DIGITS = 2
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a model call failed, as the client says it and as the workload names it."""
+    """Why a model call failed: as the client names it, as the workload does, and as HTTP says it."""
 
     call: str
+    call_message: str
     node: str
     message: str
+    cause: str
+    status: int
 
 
-LIMITED = Fault("RateLimitError", "RateLimitedError", "the provider limits the rate of calls")
-TIMED_OUT = Fault("APITimeoutError", "ProviderTimeoutError", "the provider did not answer in time")
+LIMITED = Fault(
+    call="RateLimitError",
+    call_message="Error code: 429 - the quota of requests per minute is used up",
+    node="RateLimitedError",
+    message="the provider limits the rate of calls",
+    cause="RateLimitError: Error code: 429 - the quota of requests per minute is used up",
+    status=503,
+)
+TIMED_OUT = Fault(
+    # The workload gives up before its client does, and so the client sees a cancelled call.
+    call="CancelledError",
+    call_message="cancelled while waiting for the answer",
+    node="ProviderTimeoutError",
+    message="the provider took longer than 30 s",
+    cause="TimeoutError: ",
+    status=504,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A model call that was answered. ``cached`` tokens are part of the input; None: not told."""
+    """A model call. ``cached`` tokens are part of the input; None: the provider tells nothing."""
 
     provider: str
     model: str
@@ -40,10 +67,14 @@ class Call:
 
 @dataclass(slots=True)
 class Recorder:
-    """Times are Unix seconds. An event is stamped with its end: that is when the SDK records it."""
+    """Times are Unix seconds. An event is stamped with its end: that is when the SDK records it.
+
+    ``attributes`` are those of the run that is going on.
+    """
 
     user: User
     session_id: str
+    attributes: msgspec.Raw = field(default_factory=lambda: NOTHING)
     events: list[AnyEvent] = field(default_factory=list)
 
     def exposures(self, at: float) -> None:
@@ -60,6 +91,23 @@ class Recorder:
                 )
             )
 
+    def request(self, path: str, start: float, first_byte: float, end: float, status: int) -> None:
+        """Record the HTTP request as a whole, outside of which nobody knows flags or priority."""
+        first_byte_ms = _milliseconds(first_byte - start)
+        attributes = {"http_status": status, "time_to_first_byte_ms": first_byte_ms}
+        self.events.append(
+            Performance(
+                timestamp=_moment(end),
+                operation=f"POST /api/adaptive-questions/{path}",
+                user_id=self.user.name,
+                session_id=self.session_id,
+                attributes=msgspec.Raw(msgspec.json.encode(attributes)),
+                duration_ms=_milliseconds(end - start),
+                status="ok" if status < 500 else "error",
+                error_type=None if status < 500 else f"HTTP {status}",
+            )
+        )
+
     def node(
         self, name: str, priority: str, start: float, end: float, fault: Fault | None = None
     ) -> None:
@@ -74,6 +122,7 @@ class Recorder:
                 status="error",
                 error_type=fault.node,
                 error_message=fault.message,
+                error_context={"cause": fault.cause},
             )
         self.events.append(event)
 
@@ -105,7 +154,7 @@ class Recorder:
                 duration_ms=_milliseconds(end - start),
                 status="error",
                 error_type=fault.call,
-                error_message=fault.message,
+                error_message=fault.call_message,
             )
         )
 
@@ -114,9 +163,7 @@ class Recorder:
         saved_ms = round(saved_ms, _DIGITS)
         self.events.append(Cache(**about, layer=layer, hit=True, saved_ms=saved_ms))
 
-    def miss(
-        self, layer: Layer, name: str, priority: str, at: float, reason: MissReason | None
-    ) -> None:
+    def miss(self, layer: Layer, name: str, priority: str, at: float, reason: MissReason) -> None:
         about = self._about(name, priority, at)
         self.events.append(Cache(**about, layer=layer, hit=False, miss_reason=reason))
 
@@ -149,6 +196,7 @@ class Recorder:
             "user_id": self.user.name,
             "session_id": self.session_id,
             "flags": self.user.flags,
+            "attributes": self.attributes,
         }
 
 

@@ -3,10 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from random import Random
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from loadgen.demo.application import KIND_SHARES, MOST_GAPS, PRIORITY_SHARES, Application
+from loadgen.demo.application import (
+    FEWEST_GAPS,
+    MOST_GAPS,
+    PATH_SHARES,
+    PRIORITY_SHARES,
+    Application,
+)
+from loadgen.demo.chance import Chance
 from loadgen.demo.events import AnyEvent
 from loadgen.demo.recorder import Recorder
 from loadgen.demo.rhythm import requests_per_second
@@ -18,6 +26,7 @@ SLOT = timedelta(minutes=30)
 
 _BATCH_NAMESPACE = uuid5(NAMESPACE_URL, "urn:windsock:demo")
 _SESSION_HOURS = 4
+_FIRST_BYTE_MS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +101,28 @@ class History:
 
     def _walk(self, at: float, recorder: Recorder, random: Random) -> None:
         now = conditions(self._story, self._told, datetime.fromtimestamp(at, UTC))
-        workflow = Workflow(self._application, now, recorder, random)
-        kind = _drawn(random, KIND_SHARES, 1)[0]
-        count = random.randint(1, MOST_GAPS) if kind == "batch" else 1
+        chance = Chance(random, self._application.latency_sigma)
+        workflow = Workflow(self._application, now, recorder, chance)
+        (path,) = _drawn(random, PATH_SHARES, 1)
+        count = random.randint(FEWEST_GAPS, MOST_GAPS) if path == "batch-generate" else 1
         gaps = _drawn(random, PRIORITY_SHARES, count)
-        match kind:
+        match path:
             case "evaluate":
-                workflow.evaluate(at, gaps[0])
+                outcome = workflow.evaluate(at, gaps[0])
             case "refine":
-                workflow.refine(at, gaps[0])
+                outcome = workflow.refine(at, gaps[0])
             case _:
-                workflow.generate(at, gaps)
+                outcome = workflow.generate(at, gaps)
+        # A stream has begun with 200 when its work fails.
+        streamed = path == "generate/stream"
+        fault = None if streamed else outcome.fault
+        recorder.request(
+            path,
+            at,
+            at + chance.seconds(_FIRST_BYTE_MS) if streamed else outcome.at,
+            outcome.at,
+            HTTPStatus.OK if fault is None else fault.status,
+        )
 
     def _random(self, purpose: str, moment: datetime) -> Random:
         # Texts are hashed by the generator itself, so a seed is the same in every process.

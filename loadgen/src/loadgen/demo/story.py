@@ -16,10 +16,10 @@ class Story:
     """Parameters. Shares and factors are plain numbers: 0.25 is a quarter, 1.25 a quarter more."""
 
     seed: int = 1
-    requests_per_day: float = 2_860.0
-    """On average over a week, in the middle of the story: 40,000 in 14 days."""
+    requests_per_day: float = 2_000.0
+    """On average over a week, in the middle of the story: 28,000 in 14 days."""
 
-    users: int = 240
+    users: int = 300
     users_at_start: float = 0.7
     """Share of the users who are there from the beginning; the others join one by one."""
     growth: float = 0.3
@@ -29,19 +29,21 @@ class Story:
 
     deployment_at: float = 0.6
     """When, as a share of the story, a new version goes live. Its prompts are longer ..."""
-    added_prompt_tokens: int = 520
+    added_prompt_tokens: int = 380
     """... by so many tokens, examples that suit the gap and so are never cached by the provider,"""
-    connection_gain: float = 0.72
+    connection_gain: float = 0.7
     """and it keeps its connections to the provider open: first tokens take this factor."""
 
     trouble_at: float = 0.75
     """When, as a share of the story, the provider is in trouble, for an hour."""
-    trouble_failing: float = 0.6
+    trouble_failing: float = 0.75
     """Share of the model calls that fail in that hour,"""
     trouble_limited: float = 0.7
     """and the share of those that fail by 429; the others time out."""
     trouble_slower: float = 2.5
-    """Factor on the latency of the calls that do not fail."""
+    """Factor on the latency of the calls that do not fail,"""
+    trouble_hits: float = 0.6
+    """and on the hit rate: what failed is in no cache when it is asked for again."""
     failing: float = 0.004
     """Share of the model calls that fail on any other day."""
 
@@ -51,7 +53,7 @@ class Story:
     """points of the score,"""
     near_hits: float = 0.72
     """the hit rate of the first cache layer before the drift"""
-    near_hits_loss: float = 0.16
+    near_hits_loss: float = 0.14
     """and by how much it is less at the end, for its entries are evicted sooner."""
 
 
@@ -121,6 +123,7 @@ def conditions(story: Story, told: Chapters, moment: datetime) -> Conditions:
     troubled = told.trouble <= moment < told.trouble + HOUR
     over = told.progress(moment) - story.drift_from
     drift = max(0.0, over / (1 - story.drift_from))
+    hits = story.near_hits - story.near_hits_loss * drift
     return Conditions(
         added_prompt_tokens=story.added_prompt_tokens if deployed else 0,
         first_token_factor=story.connection_gain if deployed else 1.0,
@@ -128,6 +131,6 @@ def conditions(story: Story, told: Chapters, moment: datetime) -> Conditions:
         failing=story.trouble_failing if troubled else story.failing,
         limited=story.trouble_limited,
         quality_shift=-story.quality_loss * drift,
-        near_hits=story.near_hits - story.near_hits_loss * drift,
+        near_hits=hits * story.trouble_hits if troubled else hits,
         evicted=0.1 + 0.4 * drift,
     )

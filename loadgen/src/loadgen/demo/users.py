@@ -7,6 +7,7 @@ from random import Random
 
 import msgspec
 
+from loadgen.demo.application import LANGUAGE_SHARES, MOST_SHARED
 from loadgen.demo.story import Story
 from windsock.flags.definition import Flag, Split
 from windsock.flags.evaluation import CompiledFlag
@@ -50,16 +51,18 @@ class Treatment:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """``flags`` is the JSON of ``variants``, as every event of the user carries it.
+    """``joins`` is the share of the story after which the user first comes.
 
-    ``joins`` is the share of the story after which the user first comes.
+    ``flags`` is the JSON of ``variants``, as the user's events carry it; ``attributes`` that of a
+    run's attributes, by its number of gaps.
     """
 
     name: str
     joins: float
     variants: Mapping[str, str]
-    flags: msgspec.Raw
     treatment: Treatment
+    flags: msgspec.Raw
+    attributes: Mapping[int, msgspec.Raw]
 
 
 class Population:
@@ -69,9 +72,13 @@ class Population:
         compiled = [_halves(key, values) for key, values in FLAGS.items()]
         there = round(story.users * story.users_at_start)
         late = story.users - there
+        random = Random(f"{story.seed}/languages")  # noqa: S311  Reproducible, not secret.
+        languages = random.choices(
+            [*LANGUAGE_SHARES], weights=[*LANGUAGE_SHARES.values()], k=story.users
+        )
         self.users = [
-            _user(number, max(0.0, (number - there + 1) / (late + 1)), compiled)
-            for number in range(story.users)
+            _user(f"user-{number + 1:03}", (number - there + 1) / (late + 1), language, compiled)
+            for number, language in enumerate(languages)
         ]
         # Zipf's law with an exponent below 1: popular users, but nobody alone decides an average.
         self._activity = list(accumulate((rank + 10) ** -0.6 for rank in range(story.users)))
@@ -105,9 +112,19 @@ def _halves(key: str, values: Mapping[str, object]) -> CompiledFlag:
     return CompiledFlag(Flag(key, kind, values, fallthrough=Split(dict.fromkeys(values, 50))))
 
 
-def _user(number: int, joins: float, flags: Sequence[CompiledFlag]) -> User:
-    name = f"user-{number + 1:03}"
+def _user(name: str, joins: float, language: str, flags: Sequence[CompiledFlag]) -> User:
     variants = {each.flag.key: str(each.evaluate(name).variant) for each in flags}
+    treated = treatment(variants)
+    about = {"model": treated.model, "language": language}
     return User(
-        name, joins, variants, msgspec.Raw(msgspec.json.encode(variants)), treatment(variants)
+        name,
+        joins,
+        variants,
+        treated,
+        _json(variants),
+        {gaps: _json({**about, "gaps_in_run": gaps}) for gaps in range(1, MOST_SHARED + 1)},
     )
+
+
+def _json(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))

@@ -4,10 +4,8 @@ Nothing here waits or asks a model. What takes time is drawn, what a flag change
 as in the workload itself, and each step is recorded as the SDK records it there.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from math import exp
-from random import Random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from loadgen.demo.application import (
     FIXED_THRESHOLD,
@@ -17,12 +15,12 @@ from loadgen.demo.application import (
     THRESHOLDS,
     Application,
 )
-from loadgen.demo.recorder import LIMITED, TIMED_OUT, Call, Fault, MissReason, Recorder
+from loadgen.demo.chance import Chance
+from loadgen.demo.events import NOTHING, MissReason
+from loadgen.demo.provider import CallFailedError, Provider
+from loadgen.demo.recorder import Fault, Recorder
 from loadgen.demo.story import Conditions
 
-# A prompt's beginning is cached from so many tokens on, in steps.
-_LEAST_CACHED, _CACHE_STEP = 1_024, 128
-_PREFILL_MS_PER_TOKEN = 0.04
 _IMPORTANT = frozenset({"CRITICAL", "HIGH"})
 
 DEEP_DIVE = "generate_deep_dive_prompts_node_async"
@@ -30,255 +28,221 @@ EVALUATE = "evaluate_quality_node_async"
 REFINE = "refine_answer_node_async"
 
 
-class _CallFailedError(Exception):
-    def __init__(self, fault: Fault, at: float) -> None:
-        super().__init__(fault.message)
-        self.fault = fault
-        self.at = at
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """When a request or run was over, and why it failed if it did."""
+
+    at: float
+    fault: Fault | None = None
 
 
-@dataclass(slots=True)
 class Workflow:
     """One request. Times go in and come out as Unix seconds."""
 
-    application: Application
-    now: Conditions
-    record: Recorder
-    random: Random
-    # Whether an earlier call of this request has left the shared beginning in the provider's cache.
-    _prefix_used: bool = field(default=False, init=False)
+    def __init__(
+        self, application: Application, now: Conditions, record: Recorder, chance: Chance
+    ) -> None:
+        self._application = application
+        self._now = now
+        self._record = record
+        self._chance = chance
+        self._treatment = record.user.treatment
+        self._provider = Provider(application, now, record, chance)
 
-    def generate(self, at: float, gaps: Sequence[str]) -> float:
-        """Answer gaps of these priorities; return when that is done."""
+    def generate(self, at: float, gaps: Sequence[str]) -> Outcome:
+        """Answer gaps of these priorities; it fails if there is an answer to none."""
         top = _highest(gaps)
         at = self._step("start", top, at)
         began = self._step("parse_gap", top, at)
         missing = [gap for gap in gaps if not self._kept(gap, began)]
-        done = self._all_runs(missing, began)
-        self.record.node("batch_generate", top, began, done)
-        return self._step("finalize", top, done)
+        runs = self._all_runs(missing, began)
+        done = max((run.at for run in runs), default=began + self._chance.seconds(1.0))
+        self._record.node("batch_generate", top, began, done)
+        done = self._step("finalize", top, done)
+        faults = [run.fault for run in runs if run.fault is not None]
+        in_vain = len(missing) == len(gaps) and len(faults) == len(runs)
+        return Outcome(done, faults[0] if in_vain else None)
 
-    def evaluate(self, at: float, priority: str) -> float:
+    def evaluate(self, at: float, priority: str) -> Outcome:
         """Judge a question that the user brought."""
         at = self._step("start", priority, at)
         try:
-            at, _ = self._judge(priority, at, [self._first_score()], first=False)
-        except _CallFailedError as failed:
-            return failed.at
-        return self._step("finalize", priority, at)
+            at, _ = self._judge(priority, at, [self._first_score()], "on_request")
+        except CallFailedError as failed:
+            return Outcome(failed.at, failed.fault)
+        return Outcome(self._step("finalize", priority, at))
 
-    def refine(self, at: float, priority: str) -> float:
+    def refine(self, at: float, priority: str) -> Outcome:
         """Improve a question that the user brought."""
         at = self._step("start", priority, at)
         try:
             at, scores = self._improve(priority, at, [self._first_score()])
-            at, _ = self._judge(priority, at, scores, first=False)
-        except _CallFailedError as failed:
-            return failed.at
-        return self._step("finalize", priority, at)
+            at, _ = self._judge(priority, at, scores, "on_request")
+        except CallFailedError as failed:
+            return Outcome(failed.at, failed.fault)
+        return Outcome(self._step("finalize", priority, at))
 
-    def _all_runs(self, gaps: Sequence[str], at: float) -> float:
-        if self.record.user.treatment.shared_calls:
+    def _all_runs(self, gaps: Sequence[str], at: float) -> list[Outcome]:
+        if self._treatment.shared_calls:
             groups = [[gap for gap in gaps if gap == priority] for priority in THRESHOLDS]
-            runs = [
-                group[start : start + MOST_SHARED]
+            return [
+                self._run(group[start : start + MOST_SHARED], at)
                 for group in groups
                 for start in range(0, len(group), MOST_SHARED)
             ]
-            return max((self._run(run, at) for run in runs), default=at)
         lanes = [at] * SEPARATE_RUNS
+        runs = []
         for gap in gaps:
             lane = lanes.index(min(lanes))
-            lanes[lane] = self._run([gap], lanes[lane])
-        return max(lanes)
+            runs.append(self._run([gap], lanes[lane]))
+            lanes[lane] = runs[-1].at
+        return runs
 
-    def _run(self, gaps: Sequence[str], at: float) -> float:
-        """Make new questions for gaps of one priority; a failure ends the run and no other."""
+    def _run(self, gaps: Sequence[str], at: float) -> Outcome:
+        """Make new questions for gaps of one priority; a failure ends this run and no other."""
         priority = gaps[0]
+        self._record.attributes = self._record.user.attributes[len(gaps)]
         try:
             at = self._embed(priority, at, len(gaps))
             at, found = self._search(priority, at, len(gaps))
-            prompted = self._deep_dive(priority, at, len(gaps))
-            at = self._write(priority, prompted, len(gaps), found)
+            at = self._deep_dive(priority, at, len(gaps))
+            at = self._write(priority, at, len(gaps), found)
             scores = [self._first_score(found / len(gaps)) for _ in gaps]
-            at, accepted = self._judge(priority, at, scores, first=True)
+            at, accepted = self._judge(priority, at, scores, "first_pass")
             poor = [score for score, good in zip(scores, accepted, strict=True) if not good]
             if poor:
                 at, better = self._improve(priority, at, poor)
-                at, _ = self._judge(priority, at, better, first=False)
-        except _CallFailedError as failed:
-            return failed.at
-        return at
+                at, _ = self._judge(priority, at, better, "after_refinement")
+        except CallFailedError as failed:
+            return Outcome(failed.at, failed.fault)
+        finally:
+            self._record.attributes = NOTHING
+        return Outcome(at)
 
-    def _embed(self, priority: str, at: float, texts: int) -> float:
-        name, app = "embed_gap", self.application
-        unknown = 0
-        for _ in range(texts):
-            if self.random.random() < app.embedding_hits:
-                self.record.hit("l1", name, priority, at, self._spread(app.embedding_ms))
-            else:
-                self.record.miss("l1", name, priority, at, "cold")
-                unknown += 1
-        end = at + self._seconds(app.node_ms)
-        if not unknown:
-            self.record.node(name, priority, at, end)
-            return end
-        model = self.record.user.treatment.embedding_model
-        call = Call(app.provider, model, app.embedding_tokens * unknown)
-        return self._model_node(name, priority, at, app.embedding_ms, call)
+    def _embed(self, priority: str, at: float, gaps: int) -> float:
+        name = "embed_gap"
+        return self._node(
+            name, priority, at, lambda start: self._provider.embed(name, priority, start, gaps)
+        )
 
     def _search(self, priority: str, at: float, gaps: int) -> tuple[float, float]:
         """Search twice; return when that is done, and how many items were found for all gaps."""
-        app, treatment = self.application, self.record.user.treatment
-        first = at + self._seconds(app.search_ms)
-        self.record.node("search_similar_questions", priority, at, first)
+        app, treatment = self._application, self._treatment
+        first = self._one_search("search_similar_questions", priority, at, gaps)
         begin = at if treatment.parallel_searches else first
-        second = begin + self._seconds(app.search_ms)
-        self.record.node("search_learning_resources_node_async", priority, begin, second)
+        name = "search_learning_resources_node_async"
+        second = self._one_search(name, priority, begin, gaps)
         found = app.found_items
         found += app.found_more_relaxed * treatment.relaxed_search
         found += app.found_more_newer * (treatment.embedding_model == "text-embedding-005")
-        return max(first, second), found * gaps * self._vary(0.2)
+        return max(first, second), found * gaps * self._chance.vary(0.2)
+
+    def _one_search(self, name: str, priority: str, at: float, gaps: int) -> float:
+        def search(start: float) -> float:
+            asked = self._provider.embed(name, priority, start, gaps)
+            end = asked + self._chance.seconds(self._application.search_ms)
+            self._record.node("vector_search", priority, asked, end)
+            return end
+
+        return self._node(name, priority, at, search)
 
     def _deep_dive(self, priority: str, at: float, gaps: int) -> float:
-        if self.record.user.treatment.cards and priority not in _IMPORTANT:
-            return self._step(DEEP_DIVE, priority, at)
-        app = self.application
-        return self._chat(
-            DEEP_DIVE, priority, at, gaps * app.gap_tokens, gaps * app.deep_dive_tokens
-        )
+        if self._treatment.cards and priority not in _IMPORTANT:
+            return at
+        app = self._application
+        task, answer = gaps * app.gap_tokens, gaps * app.deep_dive_tokens
+        return self._chat(DEEP_DIVE, priority, at, task, answer)
 
     def _write(self, priority: str, at: float, gaps: int, found: float) -> float:
-        app = self.application
+        app = self._application
         task = gaps * app.gap_tokens + round(found * app.item_tokens)
         return self._chat("generate_question", priority, at, task, gaps * app.question_tokens)
 
     def _judge(
-        self, priority: str, at: float, scores: Sequence[float], *, first: bool
+        self, priority: str, at: float, scores: Sequence[float], stage: str
     ) -> tuple[float, list[bool]]:
         """Have questions judged, and record what is said of each."""
-        app, treatment = self.application, self.record.user.treatment
-        tokens, evaluator = app.evaluation_tokens, app.evaluator
+        app, treatment = self._application, self._treatment
+        rubric, tokens = "standard_rubric", app.evaluation_tokens
         if treatment.advanced_evaluation:
-            tokens, evaluator = app.advanced_evaluation_tokens, app.advanced_evaluator
+            rubric, tokens = "advanced_rubric", app.advanced_evaluation_tokens
         count = len(scores)
         end = self._chat(EVALUATE, priority, at, count * app.judged_tokens, count * tokens)
         wanted = THRESHOLDS[priority] if treatment.dynamic_thresholds else FIXED_THRESHOLD
         accepted = [score >= wanted for score in scores]
         for score, good in zip(scores, accepted, strict=True):
-            verdict = good if first else None
-            self.record.judgement(
-                EVALUATE, priority, end, score, evaluator=evaluator, accepted=verdict
+            self._record.judgement(
+                EVALUATE,
+                priority,
+                end,
+                score,
+                evaluator=f"{stage}:{rubric}",
+                accepted=good if stage == "first_pass" else None,
             )
         return end, accepted
 
     def _improve(
         self, priority: str, at: float, scores: Sequence[float]
     ) -> tuple[float, list[float]]:
-        app = self.application
+        app = self._application
         count = len(scores)
         task, answer = count * app.judged_tokens, count * app.question_tokens
         end = self._chat(REFINE, priority, at, task, answer)
-        gains = [self.random.gauss(app.refined_gain, 0.3) for _ in scores]
-        return end, [_bounded(score + gain) for score, gain in zip(scores, gains, strict=True)]
+        return end, [self._chance.score(score + app.refined_gain, 0.3) for score in scores]
 
     def _first_score(self, found: float | None = None) -> float:
         """Draw what a question is worth; ``found`` items of context make it better."""
-        app, treatment = self.application, self.record.user.treatment
+        app = self._application
         more = 0.0 if found is None else found - app.found_items
         mean = app.quality + app.quality_per_item * more
-        mean += self.now.quality_shift + MODELS[treatment.model].quality
-        spread = app.quality_sd
-        if treatment.advanced_evaluation:
-            mean, spread = mean + app.advanced_rubric, app.advanced_rubric_sd
-        return _bounded(self.random.gauss(mean, spread))
+        mean += self._now.quality_shift + MODELS[self._treatment.model].quality
+        if self._treatment.advanced_evaluation:
+            return self._chance.score(mean + app.advanced_rubric, app.advanced_rubric_sd)
+        return self._chance.score(mean, app.quality_sd)
 
     def _kept(self, priority: str, at: float) -> bool:
         """Look a question up in both cache layers."""
-        app, name = self.application, "batch_generate"
-        saved_ms = 6.0 * MODELS[self.record.user.treatment.model].first_token_ms
-        at += self._seconds(app.near_ms)
-        if self.random.random() < self.now.near_hits:
-            self.record.hit("l1", name, priority, at, self._spread(saved_ms))
+        app, name = self._application, "batch_generate"
+        saved_ms = self._chance.spread(app.saved_ms)
+        if self._chance.happens(self._now.near_hits):
+            self._record.hit("l1", name, priority, at, saved_ms)
             return True
-        self.record.miss("l1", name, priority, at, self._reason())
-        at += self._seconds(app.far_ms)
-        if self.random.random() < app.far_hits:
-            self.record.hit("l2", name, priority, at, self._spread(saved_ms))
+        self._record.miss("l1", name, priority, at, self._reason())
+        at += self._chance.seconds(app.far_ms)
+        if self._chance.happens(app.far_hits):
+            self._record.hit("l2", name, priority, at, saved_ms)
             return True
-        self.record.miss("l2", name, priority, at, None)
+        self._record.miss("l2", name, priority, at, "cold")
         return False
 
     def _reason(self) -> MissReason:
-        drawn = self.random.random()
-        if drawn < self.now.evicted:
+        if self._chance.happens(self._now.evicted):
             return "evicted"
-        return "expired" if drawn < self.now.evicted + self.application.expired else "cold"
+        return "expired" if self._chance.happens(self._application.expired) else "cold"
 
     def _chat(self, name: str, priority: str, at: float, task: int, answer: int) -> float:
-        """Run a node that asks the model; ``task`` tokens are what this prompt has of its own."""
-        app, treatment = self.application, self.record.user.treatment
-        model = MODELS[treatment.model]
-        task = round((task + app.task_tokens) * self._vary(0.1)) + self.now.added_prompt_tokens
-        answer = round(answer * self._vary(0.1))
-        cached = self._cached()
-        input_tokens = app.instruction_tokens + app.background_tokens + task
-        first = model.first_token_ms * self.now.first_token_factor
-        takes = first + _PREFILL_MS_PER_TOKEN * (input_tokens - cached) + model.token_ms * answer
-        call = Call(app.provider, treatment.model, input_tokens, answer, cached)
-        return self._model_node(name, priority, at, takes, call)
-
-    def _cached(self) -> int:
-        """Return how much of the prompt the provider has seen, where its beginning is stable."""
-        app = self.application
-        if not self.record.user.treatment.stable_prefix:
-            return 0
-        shared = app.instruction_tokens + app.background_tokens * self._prefix_used
-        warm = self._prefix_used or self.random.random() < app.warm_prefix
-        self._prefix_used = True
-        return shared - (shared - _LEAST_CACHED) % _CACHE_STEP if warm else 0
-
-    def _model_node(
-        self, name: str, priority: str, at: float, takes_ms: float, call: Call
-    ) -> float:
-        """Run a node around one model call, which may fail."""
-        fault, takes_ms = self._fate(takes_ms * self.now.latency_factor)
-        end = at + self._seconds(takes_ms)
-        after = end + self._seconds(self.application.node_ms)
-        if fault is not None:
-            self.record.failed_call(name, priority, at, end, call=call, fault=fault)
-            self.record.node(name, priority, at, after, fault)
-            raise _CallFailedError(fault, after)
-        self.record.call(name, priority, at, end, call)
-        self.record.node(name, priority, at, after)
-        return after
-
-    def _fate(self, takes_ms: float) -> tuple[Fault | None, float]:
-        app = self.application
-        if self.random.random() >= self.now.failing:
-            return None, takes_ms
-        if self.random.random() < self.now.limited:
-            return LIMITED, app.limited_ms
-        return TIMED_OUT, app.timeout_ms
+        return self._node(
+            name,
+            priority,
+            at,
+            lambda start: self._provider.chat(name, priority, start, task, answer),
+        )
 
     def _step(self, name: str, priority: str, at: float) -> float:
-        end = at + self._seconds(self.application.node_ms)
-        self.record.node(name, priority, at, end)
+        return self._node(name, priority, at, lambda start: start)
+
+    def _node(self, name: str, priority: str, at: float, work: Callable[[float], float]) -> float:
+        """Run a node around ``work``, which takes a time and gives one."""
+        own = self._chance.seconds(self._application.node_ms)
+        try:
+            end = work(at) + own
+        except CallFailedError as failed:
+            failed.at += own
+            self._record.node(name, priority, at, failed.at, failed.fault)
+            raise
+        self._record.node(name, priority, at, end)
         return end
-
-    def _seconds(self, median_ms: float) -> float:
-        return self._spread(median_ms) / 1000
-
-    def _spread(self, median: float) -> float:
-        return median * exp(self.random.gauss(0.0, self.application.latency_sigma))
-
-    def _vary(self, share: float) -> float:
-        return self.random.uniform(1 - share, 1 + share)
 
 
 def _highest(priorities: Sequence[str]) -> str:
     return next(priority for priority in THRESHOLDS if priority in priorities)
-
-
-def _bounded(score: float) -> float:
-    return min(max(score, 0.0), 10.0)

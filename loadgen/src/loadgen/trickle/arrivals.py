@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import count
 
 _FILE = "arrivals.csv"
+_MINUTE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +14,9 @@ class Arrivals:
     """Times of a trace, stretched so that there are ``per_minute`` on average.
 
     The spacing stays the trace's own, so the bursts do too: at 20 a minute, minutes have from 1 to
-    some 35 requests. ``offsets`` ascend from 0; from the last to the first of the next round is
-    the mean distance.
+    some 35 requests. It begins where the first minute has as many as the average one, since
+    whoever starts it wants to see something. ``offsets`` ascend from 0; from the last to the first
+    of the next round is the mean distance.
     """
 
     offsets: Sequence[float]
@@ -24,11 +27,18 @@ class Arrivals:
         distance = 60 / self.per_minute
         stretch = distance * (len(self.offsets) - 1) / self.offsets[-1]
         lasts = distance * len(self.offsets)
-        begins = 0.0
-        while True:
-            for offset in self.offsets:
-                yield begins + offset * stretch
-            begins += lasts
+        scaled = [offset * stretch for offset in self.offsets]
+        first = self._first(scaled)
+        for turn in count():
+            for offset in scaled[first:] if turn == 0 else scaled:
+                yield turn * lasts + offset - scaled[first]
+
+    def _first(self, scaled: Sequence[float]) -> int:
+        """Return from where on the average number of requests comes within a minute."""
+        average = round(self.per_minute)
+        last = len(scaled) - average
+        found = (at for at in range(last) if scaled[at + average] - scaled[at] <= _MINUTE_SECONDS)
+        return next(found, 0)
 
 
 def trace_offsets() -> list[float]:
