@@ -294,6 +294,29 @@ async def at_work(client: httpx.AsyncClient, count: int) -> None:
 SLOW = {"slow_first_token_factor": 300.0}
 
 
+async def test_killed_workload_comes_back_with_the_shared_cache(
+    workload: Process, client: httpx.AsyncClient, provider: httpx.AsyncClient
+) -> None:
+    path = f"{PREFIX}/generate"
+    before = await client.post(path, json=ONE)
+    (await provider.put("/faults", json=SLOW)).raise_for_status()
+    lost = {**ONE, "gap": {"skill": "Lost", "priority": "LOW"}}
+    under_way = asyncio.create_task(client.post(path, json=lost))
+    await at_work(client, 1)
+
+    workload.kill()
+    with pytest.raises(httpx.TransportError):
+        await under_way
+    (await provider.delete("/faults")).raise_for_status()
+    await workload.start()
+    after = await client.post(path, json=ONE)
+    again = await client.post(path, json=lost)
+
+    assert after.json() == before.json() | {"served": "l2"}
+    assert (again.status_code, again.json()["served"]) == (200, "new")
+
+
+# The last one, so that the process need not be started again for another.
 async def test_sigterm_lets_requests_end_and_sends_what_was_recorded(
     workload: Process, client: httpx.AsyncClient, provider: httpx.AsyncClient, receiver: Receiver
 ) -> None:
@@ -324,25 +347,3 @@ async def test_sigterm_lets_requests_end_and_sends_what_was_recorded(
     runs = Counter(event["operation"] for event in sent if event["type"] == "performance")
     assert runs["finalize"] == 2
     assert runs[f"POST {PREFIX}/batch-generate"] == runs[f"POST {PREFIX}/generate/stream"] == 1
-
-
-async def test_killed_workload_comes_back_with_the_shared_cache(
-    workload: Process, client: httpx.AsyncClient, provider: httpx.AsyncClient
-) -> None:
-    path = f"{PREFIX}/generate"
-    before = await client.post(path, json=ONE)
-    (await provider.put("/faults", json=SLOW)).raise_for_status()
-    lost = {**ONE, "gap": {"skill": "Lost", "priority": "LOW"}}
-    under_way = asyncio.create_task(client.post(path, json=lost))
-    await at_work(client, 1)
-
-    workload.kill()
-    with pytest.raises(httpx.TransportError):
-        await under_way
-    (await provider.delete("/faults")).raise_for_status()
-    await workload.start()
-    after = await client.post(path, json=ONE)
-    again = await client.post(path, json=lost)
-
-    assert after.json() == before.json() | {"served": "l2"}
-    assert (again.status_code, again.json()["served"]) == (200, "new")
