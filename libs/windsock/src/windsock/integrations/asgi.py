@@ -6,7 +6,7 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, TypeVar
 
 from windsock.ambient import AMBIENT, OPERATION, Ambient, merged, with_unit
 from windsock.counters import Warnings
@@ -18,6 +18,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+_T = TypeVar("_T")
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 _METHODS = frozenset(
@@ -61,6 +62,7 @@ class WindsockMiddleware:
         self._identify = identify
         self._name = operation
         self._exclude = frozenset(exclude)
+        self._router = _router_of(app)
         self._warnings = Warnings()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,17 +85,16 @@ class WindsockMiddleware:
                 AMBIENT.reset(tokens[0])
 
     def _operation(self, scope: Scope) -> str:
+        given = None if self._name is None else self._tried(self._name, scope)
+        if given:
+            return Cleaner().text(given, MAX_NAME)
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
-        # Both the callback and the routes are the application's own.
-        try:
-            given = self._name(scope) if self._name is not None else None
-            if given:
-                return Cleaner().text(given, MAX_NAME)
-            template = _template(_routes(scope.get("app") or self.app), scope)
-        except Exception:  # noqa: BLE001
-            self._warnings.warn("operation", "a request cannot be named", exc_info=True)
-            template = None
-        return f"{method} {Cleaner().text(template or 'unmatched', MAX_NAME - 10)}"
+        template = self._tried(self._template, scope) or "unmatched"
+        return f"{method} {Cleaner().text(template, MAX_NAME - 10)}"
+
+    def _template(self, scope: Scope) -> str | None:
+        router = self._router or scope.get("app")
+        return _template(getattr(router, "routes", ()), scope)
 
     def _ambient(self, scope: Scope) -> Ambient | None:
         clean = Cleaner()
@@ -104,17 +105,21 @@ class WindsockMiddleware:
             elif name == self._session_header:
                 session_id = value.decode("latin-1")
         ambient = with_unit(AMBIENT.get(), user_id, session_id, None, clean)
-        if self._identify is not None:
-            try:
-                given = self._identify(scope)
-                if given is not None:
-                    ambient = merged(ambient, given, clean)
-            # The callback is the application's own.
-            except Exception:  # noqa: BLE001
-                self._warnings.warn("identify", "a request cannot be identified", exc_info=True)
+        given = None if self._identify is None else self._tried(self._identify, scope)
+        if given is not None:
+            ambient = merged(ambient, given, clean)
         if clean.truncated:
             collector.pipeline.counters.add("truncated", clean.truncated)
         return ambient
+
+    def _tried(self, ask: Callable[[Scope], _T], scope: Scope) -> _T | None:
+        try:
+            return ask(scope)
+        # The callbacks and the routes are the application's own, and the request matters more.
+        except Exception:  # noqa: BLE001
+            name = getattr(ask, "__qualname__", "a callback")
+            self._warnings.warn(name, "a request is recorded without %s", name, exc_info=True)
+            return None
 
 
 class _Exchange:
@@ -212,20 +217,23 @@ def _header(name: str | None) -> bytes | None:
     return None if name is None else name.lower().encode("latin-1")
 
 
-def _routes(app: Any) -> Iterable[Any]:
-    """Return the routes of ``app``, or of what the middleware around it wraps."""
+def _router_of(app: Any) -> Any:
+    """Return what has the routes of ``app``: itself, or what the middleware in between wraps."""
     for _ in range(_DEEPEST):
         if hasattr(app, "routes"):
-            return [route for route in app.routes if hasattr(route, "matches")]
+            return app
         app = getattr(app, "app", None)
-    return []
+    return None
 
 
 def _template(routes: Iterable[Any], scope: Scope) -> str | None:
     """Return the template that Starlette's way of matching finds, the prefixes of mounts included."""
     partial = None
     for route in routes:
-        match, child_scope = route.matches(scope)
+        matches = getattr(route, "matches", None)
+        if matches is None:  # Another framework's.
+            return None
+        match, child_scope = matches(scope)
         if match.name == "FULL":
             # A host has routes, but no path.
             prefix = getattr(route, "path", "")

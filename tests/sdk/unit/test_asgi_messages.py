@@ -1,0 +1,103 @@
+"""What the middleware makes of messages that real servers send seldom."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import pytest
+
+from windsock.integrations.asgi import WindsockMiddleware
+from windsock.testing import Captured
+
+
+async def raw(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"raw"})
+
+
+async def call(
+    app: Callable[..., Awaitable[None]], messages: list[dict[str, Any]], **scope: Any
+) -> list[Any]:
+    sent = []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    usual = {"type": "http", "method": "GET", "path": "/some/path", "headers": []}
+    await WindsockMiddleware(app)({**usual, **scope}, receive, send)
+    return sent
+
+
+async def test_a_websocket_passes_through(captured: Captured) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "websocket.connect"
+        await send({"type": "websocket.close"})
+
+    sent = await call(app, [{"type": "websocket.connect"}], type="websocket")
+
+    assert sent == [{"type": "websocket.close"}]
+    assert captured.events == []
+
+
+async def test_an_application_without_routes_is_unmatched(captured: Captured) -> None:
+    await call(raw, [])
+
+    assert [event["operation"] for event in captured.events] == ["GET unmatched"]
+
+
+async def test_an_answer_that_never_ends_is_an_error(captured: Captured) -> None:
+    async def silent(scope: Any, receive: Any, send: Any) -> None: ...
+
+    async def half(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+
+    await call(silent, [])
+    await call(half, [])
+
+    assert [event["error_type"] for event in captured.events] == ["IncompleteResponse"] * 2
+
+
+async def test_a_cancelled_request_is_an_error_unless_the_client_has_left(
+    captured: Captured,
+) -> None:
+    async def cancelled(scope: Any, receive: Any, send: Any) -> NoReturn:
+        await receive()
+        raise asyncio.CancelledError
+
+    for message in ("http.request", "http.disconnect"):
+        with pytest.raises(asyncio.CancelledError):
+            await call(cancelled, [{"type": message}])
+
+    waiting, left = captured.events
+    assert (waiting["status"], waiting["error_type"]) == ("error", "CancelledError")
+    assert (left["status"], left["attributes"]) == ("ok", {"client_disconnected": True})
+
+
+async def test_a_bug_is_an_error_even_if_the_client_has_left(captured: Captured) -> None:
+    async def buggy(scope: Any, receive: Any, send: Any) -> NoReturn:
+        await receive()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await call(buggy, [{"type": "http.disconnect"}])
+
+    assert captured.events[0]["error_type"] == "ZeroDivisionError"
+
+
+async def test_a_connection_that_refuses_the_answer_is_a_client_that_left(
+    captured: Captured,
+) -> None:
+    async def refuse(message: Any) -> NoReturn:
+        raise BrokenPipeError
+
+    async def receive() -> NoReturn:
+        raise AssertionError
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    with pytest.raises(BrokenPipeError):
+        await WindsockMiddleware(raw)(scope, receive, refuse)
+
+    assert captured.events[0]["attributes"] == {"client_disconnected": True}
