@@ -172,12 +172,18 @@ async def test_a_failing_node_is_an_error_with_its_context(captured: Captured) -
 
 
 async def test_a_cancelled_node_is_an_error(captured: Captured) -> None:
+    began = asyncio.Event()
+
     async def wait(state: State) -> State:
-        await AnsweringModel(pause_seconds=5).ainvoke("Hello?")
+        began.set()
+        await AnsweringModel(pause_seconds=60).ainvoke("Hello?")
         return {}
 
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(graph(wait=wait).ainvoke({"said": []}, watched()), 0.1)
+    running = asyncio.create_task(graph(wait=wait).ainvoke({"said": []}, watched()))
+    await began.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
     (event,) = captured.events
     assert event["operation"] == "wait"
