@@ -101,7 +101,11 @@ class Writer:
     def _refined(self, words: Phrases, item: Draft) -> dict[str, Any]:
         craft = self._craft + REFINING_CRAFT
         found = features_of(item.question)
-        added = [name for name in FEATURES if name not in found and self._has(craft, name, item.id)]
+        added = [
+            name
+            for name in FEATURES
+            if name not in found and self._has(craft, f"now {name}", item.id)
+        ]
         difficulty = self._difficulty(item.priority, item.id)
         core = []
         if item.skill.casefold() not in item.question.casefold():

@@ -65,7 +65,7 @@ class Phrases(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def phrases(language: Language) -> Phrases:
     """Return the sentences of a language."""
-    text = files("llm_simulator.answers").joinpath("languages", f"{language}.toml").read_text()
+    text = files("llm_simulator.answers").joinpath("languages", f"{language}.toml").read_bytes()
     return msgspec.toml.decode(text, type=Phrases)
 
 

@@ -80,9 +80,9 @@ MODELS = {
         _chat("gemini-2.0-flash-exp", (100, 25, 400), 350.0, 5.0, 0.45),
         _chat("gemini-2.0-flash-lite", (75, 75, 300), 260.0, 4.0, 0.30),
         _chat("gpt-4o-mini", (150, 75, 600), 400.0, 6.0, 0.45),
-        _embeddings("text-embedding-004", 100, 2_048, (0.28, 0.40, 0.10), 1.0),
-        _embeddings("text-embedding-005", 100, 2_048, (0.30, 0.47, 0.09), 0.7),
-        _embeddings("text-embedding-3-small", 20, 8_191, (0.28, 0.40, 0.10), 1.0),
+        _embeddings("text-embedding-004", 100, 2_048, (0.28, 0.45, 0.10), 1.0),
+        _embeddings("text-embedding-005", 100, 2_048, (0.30, 0.51, 0.09), 0.7),
+        _embeddings("text-embedding-3-small", 20, 8_191, (0.28, 0.45, 0.10), 1.0),
     )
 }
 """The models by name."""

@@ -86,8 +86,8 @@ class _Space:
         """Return what a mention is about: family, group and the skill itself."""
         family, group, skill = self._aspects
         name = place.skill or f"cue of {place.group}"
-        # Squared: most skills are known well, few badly. Such a skill stands more by itself.
-        sure = 1 - self._doubt * self._draws.uniform("sure", name) ** 2
+        # The third power: most skills are known well, few badly. Such a skill stands more by itself.
+        sure = 1 - self._doubt * self._draws.uniform("sure", name) ** 3
         lost = (family + group) * (1 - sure)
         return _sum(
             (family * sure, self._direction(f"family {place.family}")),

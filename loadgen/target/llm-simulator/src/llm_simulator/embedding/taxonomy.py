@@ -83,7 +83,7 @@ def taxonomy() -> Taxonomy:
     Other names of a skill stand behind a bar there. A name with capitals counts only when written like that, because it
     is an ordinary word too; a text that consists of it is about it in any case.
     """
-    text = files("llm_simulator.embedding").joinpath("taxonomy.toml").read_text()
+    text = files("llm_simulator.embedding").joinpath("taxonomy.toml").read_bytes()
     places: dict[tuple[str, ...], Place] = {}
     for family in msgspec.toml.decode(text, type=_File).family:
         for group in family.group:
