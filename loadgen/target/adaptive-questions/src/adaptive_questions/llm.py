@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import openai
 from httpx2 import Response
-from openai.types.chat import ChatCompletionMessageParam
+from openai.types import CreateEmbeddingResponse
+from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 from adaptive_questions.domain.result import (
     BadAnswerError,
@@ -29,6 +30,7 @@ P = TypeVar("P", bound=Part)
 Hear = Callable[[str], None]
 
 _MAX_RETRIES = 2
+_MAX_SAID = 300
 _limited: ContextVar[list[float | None] | None] = ContextVar("limited", default=None)
 
 
@@ -79,10 +81,11 @@ class Provider:
     async def embed(self, texts: Sequence[str], *, model: str) -> list[array[float]]:
         """Return a vector for each of ``texts``, in their order."""
         async with self._turn():
-            answer = await self._client.embeddings.create(model=model, input=list(texts))
+            answer: object = await self._client.embeddings.create(model=model, input=list(texts))
+        # The client hands on what is no JSON as text.
+        if not isinstance(answer, CreateEmbeddingResponse) or len(answer.data) != len(texts):
+            raise BadAnswerError("the provider's answer has not one vector for each text")
         vectors = [each.embedding for each in sorted(answer.data, key=lambda each: each.index)]
-        if len(vectors) != len(texts):
-            raise BadAnswerError("the provider gave another number of vectors than of texts")
         return [array("f", vector) for vector in vectors]
 
     async def _text(
@@ -95,11 +98,11 @@ class Provider:
         async with self._turn():
             if hear is not None:
                 return await self._heard(messages, form, model, hear)
-            answer = await self._client.chat.completions.create(
+            answer: object = await self._client.chat.completions.create(
                 model=model, messages=messages, response_format=form.response_format
             )
-        if not answer.choices:
-            raise BadAnswerError("the model gave no answer")
+        if not isinstance(answer, ChatCompletion) or not answer.choices:
+            raise BadAnswerError("the provider's answer is none of a model")
         return answer.choices[0].message.content or ""
 
     async def _heard(
@@ -144,6 +147,9 @@ class Provider:
             ) from error
         except openai.APIError as error:
             raise _named(error) from error
+        except ValueError as error:
+            # JSON that is none, in the body or in an event of a stream.
+            raise BadAnswerError("the provider's answer cannot be read") from error
         finally:
             _limited.reset(token)
 
@@ -167,11 +173,15 @@ def _named(error: openai.APIError) -> WorkloadError:
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         return ProviderError("the provider does not accept the API key")
     if isinstance(error, openai.APIStatusError):
-        return ProviderError(
-            f"the provider answered {error.status_code}: {error.message}",
-            _retry_after(error.response),
-        )
-    return ProviderError(f"the provider's answer could not be used: {error.message}")
+        said = f"the provider answered {error.status_code}{_said(error)}"
+        return ProviderError(said, _retry_after(error.response))
+    return ProviderError(f"the provider broke off{_said(error)}")
+
+
+def _said(error: openai.APIError) -> str:
+    body = error.body
+    message = body.get("message") if isinstance(body, dict) else None
+    return f": {message[:_MAX_SAID]}" if isinstance(message, str) else ""
 
 
 def _retry_after(response: Response) -> float | None:

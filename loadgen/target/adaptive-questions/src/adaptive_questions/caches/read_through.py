@@ -101,10 +101,10 @@ class ReadThrough(Generic[V]):
             shared=self._shared,
         )
 
-    async def close(self) -> None:
-        """Let what is being made end, for at most two seconds."""
+    async def close(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Let what is being made end, for ``grace_seconds``; who waits longer gets an error."""
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=GRACE_SECONDS)
+            _, late = await asyncio.wait(self._tasks, timeout=grace_seconds)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
