@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 _SATURDAY = 5
+_WEEK_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,11 @@ class Story:
     near_hits: float = 0.72
     """the hit rate of the first cache layer before the drift"""
     near_hits_loss: float = 0.14
-    """and by how much it is less at the end, for its entries are evicted sooner."""
+    """and by how much it is less at the end, for its entries are evicted sooner:"""
+    evicted: float = 0.1
+    """share of its misses whose entry was evicted,"""
+    evicted_gain: float = 0.4
+    """and by how much that is more at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +79,14 @@ class Chapters:
 def chapters(story: Story, *, days: int, end: datetime) -> Chapters:
     """Lay the story out over the ``days`` before ``end``, which is a full hour in UTC.
 
-    From three days on it hangs on the last midnight, so that it is the same story all day long,
-    and from a week on its events fall into office hours.
+    From a week on it hangs on the last midnight, so that it is the same story all day long, and
+    its events fall into office hours.
     """
-    anchor = end if days < 3 else _floor(end, DAY)
-    begins = anchor - days * DAY
+    is_long = days >= _WEEK_DAYS
+    begins = (_floor(end, DAY) if is_long else end) - days * DAY
     deployment = _floor(begins + story.deployment_at * days * DAY, HOUR)
     trouble = _floor(begins + story.trouble_at * days * DAY, HOUR)
-    if days >= 7:
+    if is_long:
         deployment, trouble = _on_working_day(deployment, 10), _on_working_day(trouble, 14)
     return Chapters(begins, days, deployment, trouble)
 
@@ -132,5 +137,5 @@ def conditions(story: Story, told: Chapters, moment: datetime) -> Conditions:
         limited=story.trouble_limited,
         quality_shift=-story.quality_loss * drift,
         near_hits=hits * story.trouble_hits if troubled else hits,
-        evicted=0.1 + 0.4 * drift,
+        evicted=story.evicted + story.evicted_gain * drift,
     )

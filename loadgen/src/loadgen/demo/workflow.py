@@ -216,9 +216,11 @@ class Workflow:
         return False
 
     def _reason(self) -> MissReason:
-        if self._chance.happens(self._now.evicted):
+        evicted = self._now.evicted
+        drawn = self._chance.random.random()
+        if drawn < evicted:
             return "evicted"
-        return "expired" if self._chance.happens(self._application.expired) else "cold"
+        return "expired" if drawn < evicted + (1 - evicted) * self._application.expired else "cold"
 
     def _chat(self, name: str, priority: str, at: float, task: int, answer: int) -> float:
         return self._node(

@@ -10,21 +10,21 @@ from typing import Any
 import msgspec
 
 PREFIX = "/api/adaptive-questions"
-USERS = 60
 
 _PROFILES, _PHRASES = "profiles.json", "phrases.json"
 # Shares in percent: whole batches are what the workload is for.
 _KINDS = {"batch": 60, "generate": 15, "stream": 10, "evaluate": 8, "refine": 7}
 _MOST_GAPS = 5
+# Users by language.
 _LANGUAGES = {
-    "english": 70,
-    "german": 8,
-    "french": 6,
-    "spanish": 5,
-    "italian": 3,
-    "portuguese": 3,
-    "dutch": 3,
-    "turkish": 2,
+    "english": 42,
+    "german": 5,
+    "french": 4,
+    "spanish": 3,
+    "italian": 2,
+    "portuguese": 2,
+    "dutch": 1,
+    "turkish": 1,
 }
 _MUST_HAVE = {"CRITICAL": 40, "HIGH": 60}
 _NICE_TO_HAVE = {"MEDIUM": 65, "LOW": 35}
@@ -87,8 +87,11 @@ def read_material() -> Material:
 def asks(seed: int, material: Material) -> Iterator[Ask]:
     """Yield requests for ever. What is kept between them does not grow."""
     random = Random(seed)  # noqa: S311  Reproducible, not secret.
-    users = [_User(number, random, material) for number in range(USERS)]
-    activity = _zipf(len(users))
+    languages = [language for language, users in _LANGUAGES.items() for _ in range(users)]
+    random.shuffle(languages)
+    users = [_User(number, language, material) for number, language in enumerate(languages)]
+    # Some come far more often than others, but nobody makes up the traffic alone.
+    activity = _zipf(len(users), head=5)
     while True:
         (user,) = random.choices(users, cum_weights=activity)
         yield user.ask(random)
@@ -97,11 +100,11 @@ def asks(seed: int, material: Material) -> Iterator[Ask]:
 class _User:
     """Somebody who prepares interviews for one position, some requests in a row."""
 
-    def __init__(self, number: int, random: Random, material: Material) -> None:
+    def __init__(self, number: int, language: str, material: Material) -> None:
         self._name = f"user-{number + 1:03}"
         self._profile = material.profiles[number % len(material.profiles)]
         self._phrases = material.phrases
-        self._language = _drawn(random, _LANGUAGES)
+        self._language = language
         self._session = 1
 
     def ask(self, random: Random) -> Ask:
@@ -164,5 +167,6 @@ def _drawn(random: Random, shares: dict[str, int]) -> str:
     return name
 
 
-def _zipf(count: int) -> list[float]:
-    return list(accumulate(1 / rank for rank in range(1, count + 1)))
+def _zipf(count: int, *, head: int = 0) -> list[float]:
+    """Return cumulative weights by Zipf's law, without its first ``head`` ranks."""
+    return list(accumulate(1 / rank for rank in range(1 + head, 1 + head + count)))
