@@ -21,7 +21,7 @@ from windsock_kit.errors import BadRequestError, InvalidError
 _Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-class _Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class FaultsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     error_rate: _Share = 0.0
     error_status: Annotated[int, Meta(ge=400, le=599)] = 500
     slow_first_token_factor: Annotated[float, Meta(ge=1, le=1000)] = 1.0
@@ -31,8 +31,8 @@ class _Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     for_seconds: Annotated[float, Meta(gt=0, le=86_400)] | None = None
 
 
-_decoder = msgspec.json.Decoder(_Faults)
-FAULT_FIELDS = _Faults.__struct_fields__
+_decoder = msgspec.json.Decoder(FaultsBody)
+FAULT_FIELDS = FaultsBody.__struct_fields__
 
 
 def parse_faults(body: bytes) -> tuple[Faults, float | None]:

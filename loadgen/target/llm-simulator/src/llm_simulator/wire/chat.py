@@ -70,7 +70,7 @@ class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     reasoning_effort: str | None = None
 
 
-class _Request(_Content, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ChatBody(_Content, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The parts of a request that another one with the same content may have otherwise."""
 
     stream: bool | None = None
@@ -98,7 +98,7 @@ class ChatRequest:
     include_usage: bool
 
 
-_decoder = msgspec.json.Decoder(_Request)
+_decoder = msgspec.json.Decoder(ChatBody)
 _CONTENT_FIELDS = _Content.__struct_fields__
 
 
@@ -136,7 +136,7 @@ def _schema(wanted: _ResponseFormat | None) -> Mapping[str, Any] | None:
     return wanted.json_schema.schema
 
 
-def _include_usage(asked: _Request) -> bool:
+def _include_usage(asked: ChatBody) -> bool:
     if asked.stream_options is None:
         return False
     if not asked.stream:

@@ -28,7 +28,7 @@ _Tokens = Annotated[list[_TokenId], Meta(min_length=1)]
 _Many = Annotated[list[_Text | _Tokens | _TokenId], Meta(min_length=1, max_length=100_000)]
 
 
-class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class EmbeddingsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     model: str
     input: _Text | _Many
     dimensions: Annotated[int, Meta(ge=1, le=DIMENSIONS)] | None = None
@@ -47,7 +47,7 @@ class EmbeddingsRequest:
     is_base64: bool
 
 
-_decoder = msgspec.json.Decoder(_Request)
+_decoder = msgspec.json.Decoder(EmbeddingsBody)
 
 
 def parse(body: bytes) -> EmbeddingsRequest:
