@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Command, interrupt
 
 import windsock
 from windsock.ambient import OPERATION
@@ -90,3 +92,21 @@ def test_a_compiled_graph_tells_which_nodes_are_instrumented() -> None:
         "both": "both",
         "uninstrumented": None,
     }
+
+
+async def test_a_node_that_waits_for_a_human_is_no_error(captured: Captured) -> None:
+    @windsock.track_node("approve")
+    async def approve(state: State) -> State:
+        return {"said": [interrupt("may I?")]}
+
+    builder = StateGraph(State)
+    builder.add_node("approve", approve)
+    builder.add_edge(START, "approve")
+    paused = builder.compile(checkpointer=InMemorySaver())
+    thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
+
+    await paused.ainvoke({"user_id": "u-1"}, thread)
+    answer = await paused.ainvoke(Command(resume="yes"), thread)
+
+    assert answer["said"] == ["yes"]
+    assert [event["status"] for event in captured.of_type("performance")] == ["ok", "ok"]

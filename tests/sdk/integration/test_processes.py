@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.sdk.receiver import Answer, Receiver, receiving
@@ -260,3 +261,45 @@ assert not heavy, heavy
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert receiver.requests == []
+
+
+SERVED = """
+import os, signal
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from windsock.integrations.asgi import WindsockMiddleware
+from windsock_kit import serve
+
+async def last(request):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return PlainTextResponse("bye")
+
+app = Starlette(routes=[Route("/last", last)])
+app.add_middleware(WindsockMiddleware)
+listener = serve.bind("127.0.0.1", 0)
+print(listener.getsockname()[1], flush=True)
+uvicorn.Server(serve.config(app)).run(sockets=[listener])
+"""
+
+
+def test_a_server_that_is_told_to_stop_sends_its_last_request(receiver: Receiver) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", SERVED],
+        env=os.environ
+        | {"WINDSOCK_ENDPOINT": receiver.url, "WINDSOCK_FLUSH_INTERVAL_SECONDS": "60"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        # The kernel keeps the connection until the server takes it.
+        answer = httpx.get(f"http://127.0.0.1:{port}/last", timeout=30, trust_env=False)
+        ended = process.wait(timeout=30)
+
+    assert answer.text == "bye"
+    # The server raises the signal again when it is done, so that nothing runs at exit.
+    assert ended == -signal.SIGTERM
+    assert operations(receiver) == ["GET /last"]

@@ -156,10 +156,16 @@ def _with(outside: Ambient | None, fields: Mapping[str, object]) -> Ambient | No
 
 
 def ends_normally(error: BaseException) -> bool:
-    """Return whether ``error`` is how Python ends a generator, or a program that went well."""
+    """Return whether ``error`` is how something ends that went well.
+
+    So Python ends generators and programs, and LangGraph a node that pauses or goes elsewhere;
+    that one is known by name, as LangGraph may not be there.
+    """
     if isinstance(error, SystemExit):
         return error.code in {None, 0}
-    return isinstance(error, GeneratorExit)
+    return isinstance(error, GeneratorExit) or any(
+        kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__
+    )
 
 
 class _Run(track_performance):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from contextlib import suppress
+from functools import partial
 from time import perf_counter_ns
 from typing import Any, TypeVar
 
@@ -43,7 +45,8 @@ class WindsockMiddleware:
 
     The duration ends with the last byte of the answer, before background tasks; an exception
     and a status from 500 on are errors; a client that leaves early is none, and has the attribute
-    ``client_disconnected``.
+    ``client_disconnected``. When the server stops, what was recorded is sent before the process
+    ends, for as long as ``exit_timeout_seconds`` allows.
     """
 
     def __init__(
@@ -66,6 +69,9 @@ class WindsockMiddleware:
         self._warnings = Warnings()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, partial(_send_last, send))
+            return
         if scope["type"] != "http" or scope["path"] in self._exclude:
             await self.app(scope, receive, send)
             return
@@ -120,6 +126,18 @@ class WindsockMiddleware:
             name = getattr(ask, "__qualname__", "a callback")
             self._warnings.warn(name, "a request is recorded without %s", name, exc_info=True)
             return None
+
+
+async def _send_last(send: Send, message: Message) -> None:
+    """Pass on what the lifespan tells; its end waits until the events are sent.
+
+    A server that was told to stop may end its process by the same signal once the lifespan is
+    over, and then nothing runs at exit.
+    """
+    if message["type"].startswith("lifespan.shutdown."):
+        timeout = collector.pipeline.settings.exit_timeout_seconds
+        await asyncio.to_thread(collector.flush, timeout)
+    await send(message)
 
 
 class _Exchange:

@@ -14,6 +14,7 @@ from windsock.integrations._langchain_runs import Bounded, Run, unit_of
 from windsock.integrations._recording import ModelCall, fault_of, quietly, usage_of_error
 from windsock.integrations._usage import Usage, langchain_usage, openai_usage
 from windsock.process import collector
+from windsock.tracking import ends_normally
 
 _MODEL_NAMES = ("model_name", "model", "model_id", "deployment_name")
 
@@ -184,7 +185,7 @@ class WindsockCallbackHandler(BaseCallbackHandler):
             if run.key is not None:
                 self._units.pop(run.key)
             elapsed = run.elapsed_ms
-            if error is None or _is_no_failure(error):
+            if error is None or ends_normally(error):
                 run.record(collector.record_performance, run.operation, elapsed, metadata=run.unit)
             else:
                 run.record(
@@ -248,13 +249,6 @@ class WindsockCallbackHandler(BaseCallbackHandler):
 
 def _is_task(tags: list[str] | None) -> bool:
     return any(tag.startswith("graph:step:") for tag in tags or ())
-
-
-def _is_no_failure(error: BaseException) -> bool:
-    """Say whether LangGraph raised it to pause or to go elsewhere; known by name, for it may not be there."""
-    return isinstance(error, GeneratorExit) or any(
-        kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__
-    )
 
 
 def _name_of(serialized: Mapping[str, Any] | None, kwargs: Mapping[str, Any], kind: str) -> str:
