@@ -109,4 +109,6 @@ async def test_a_node_that_waits_for_a_human_is_no_error(captured: Captured) -> 
     answer = await paused.ainvoke(Command(resume="yes"), thread)
 
     assert answer["said"] == ["yes"]
-    assert [event["status"] for event in captured.of_type("performance")] == ["ok", "ok"]
+    runs = captured.of_type("performance")
+    assert [run["operation"] for run in runs] == ["approve", "approve"]
+    assert [run for run in runs if "error_type" in run] == []
