@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptive_questions.domain.gap import Asker, Brief, Gap, Language, Priority
 from adaptive_questions.domain.result import GapAnswer, GapFailure
@@ -93,11 +93,25 @@ class Gate:
         self.calls.append(call)
         self._now[call.path] += 1
         self.most_at_once[call.path] = max(self.most_at_once[call.path], self._now[call.path])
+        is_over = False
+
+        # A call is over before its end is sent: the next one may be here before this one returns.
+        def end() -> None:
+            nonlocal is_over
+            if not is_over:
+                is_over = True
+                self._now[call.path] -= 1
+
+        async def ending(message: Message) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                end()
+            await send(message)
+
         try:
             answer = None if self.before is None else await self.before(call)
-            await (self.app if answer is None else answer)(scope, again, send)
+            await (self.app if answer is None else answer)(scope, again, ending)
         finally:
-            self._now[call.path] -= 1
+            end()
 
 
 @dataclass(frozen=True, slots=True)
