@@ -107,10 +107,6 @@ class Provider:
         self._instruments = instruments
         instruments.watch(busy=lambda: self.slots.busy, waiting=lambda: self.slots.waiting)
 
-    def faults(self) -> Faults:
-        """Return the faults in force."""
-        return self.switch.current(self.clock())
-
     def new_ledger(self) -> Ledger:
         """Begin new books and return the old ones."""
         old, self.ledger = self.ledger, Ledger(self.wall())
@@ -129,7 +125,7 @@ class Provider:
         cancelled, leaves a cut call.
         """
         nth = self._repeat(call.key)
-        faults = self.faults()
+        faults = self.switch.current(self.clock())
         self._check_faults(call, faults, nth)
         self._check_limits(call)
         arrived = self.clock()

@@ -20,7 +20,7 @@ from llm_simulator.domain.draw import Draws
 from llm_simulator.embedding.taxonomy import Place, taxonomy, words_of
 
 DIMENSIONS = 768
-MAX_WORDS = 512
+MAX_WORDS = 256
 
 _POSITIONS = 8
 _WORD_SHARE, _TRIGRAM_SHARE, _OWN_SHARE = 0.62, 0.35, 0.03
