@@ -82,5 +82,7 @@ class Account:
         ]
         if self.unpriced_calls:
             lines.append(f"  without a price: {self.unpriced_calls:,} model calls")
+        if self.already_there:
+            lines.append("  what was there keeps the story of the run that sent it")
         lines += [f"  refused {each.path}: {each.detail}" for each in self.rejections]
         return lines

@@ -13,8 +13,9 @@ _DESCRIPTION = """\
 Give a suite a past: days of plausible traffic, sent as events of the hours they would have come in.
 
 The days have office hours and weekends. On one of them a new version goes live, for one hour the
-provider is in trouble, and quality slips slowly; the nine flags of the reference workload have the
-effects that its documents name. It ends with the commands that show each of these.
+provider is in trouble, and quality slips slowly. Each of the reference workload's nine flags is on
+for half of the users and has the effect that it is documented with. In the end there are commands
+that show all this in the suite's answers.
 """
 
 _EXAMPLES = """\
@@ -22,14 +23,15 @@ examples:
   ./task up -- --detach
       start a suite first
   ./task demo
-      two weeks, some 650,000 events, in about a minute
+      two weeks, some 700,000 events, in about a minute
   ./task demo -- --days 30
       as much as fits
 
-The history ends with the last full hour. Run again it adds the hours that have passed, and nothing
-twice. WINDSOCK_ENDPOINT sets the default of --endpoint. WINDSOCK_API_KEY holds the API key where the
-suite asks for one. Exit status: 0 every event stored or there already, 1 not all of them, 2 wrong
-option or more days than the suite takes, 130 stopped by Ctrl-C. docs/demo.md tells the story.
+The history ends with the last full hour. Run again, it adds the hours that have passed since, and
+nothing twice. WINDSOCK_ENDPOINT sets the default of --endpoint. WINDSOCK_API_KEY holds the API key
+where the suite asks for one. Exit status: 0 every event stored, now or before, 1 not all of them,
+2 wrong option or more days than the suite takes, 130 stopped by Ctrl-C. docs/demo.md tells the
+story.
 """
 
 

@@ -9,8 +9,9 @@ import msgspec
 
 from loadgen.demo.story import HOUR, Chapters
 
-_DAY_SECONDS = 86_400
+_DAY_SECONDS, _HOUR_SECONDS = 86_400, 3_600
 _TEN_MINUTES_SECONDS = 600
+_LONGEST_WINDOW_MINUTES = 43_200
 _MODEL_FLAG = "experimental_llm_model"
 
 Query = Mapping[str, Any]
@@ -20,7 +21,7 @@ def commands(endpoint: str, told: Chapters, *, now: datetime, needs_key: bool) -
     """Yield lines of text, and a curl command below each."""
     base = f"{endpoint.rstrip('/')}/api/metrics"
     curl = "  curl -s" + (' -H "Authorization: Bearer $WINDSOCK_API_KEY"' if needs_key else "")
-    minutes = math.ceil((now - told.begins) / timedelta(minutes=1))
+    minutes = min(math.ceil((now - told.begins) / timedelta(minutes=1)), _LONGEST_WINDOW_MINUTES)
     yield "All of it at a glance:"
     yield f"{curl} '{base}/dashboard?time_window_minutes={minutes}'"
     for title, body in questions(told).items():
@@ -31,10 +32,11 @@ def commands(endpoint: str, told: Chapters, *, now: datetime, needs_key: bool) -
 
 def questions(told: Chapters) -> dict[str, Query]:
     """Return what to ask the suite about each part of the story, by its title."""
+    step = _DAY_SECONDS if told.days > 2 else _HOUR_SECONDS
     return {
         f"{told.deployment:%A %d %B, %H:%M} UTC, a new version: calls are dearer and quicker": {
             "from": told.begins,
-            "step_seconds": _DAY_SECONDS,
+            "step_seconds": step,
             "queries": [
                 _query("llm_call.cost_usd", "avg"),
                 _query("llm_call.duration_ms", "p50"),
@@ -50,9 +52,9 @@ def questions(told: Chapters) -> dict[str, Query]:
                 _query("llm_call.duration_ms", "p95"),
             ],
         },
-        "Day by day, a slow drift: the score slips, the first cache layer hits less": {
+        "A slow drift: the score slips, the first cache layer hits less": {
             "from": told.begins,
-            "step_seconds": _DAY_SECONDS,
+            "step_seconds": step,
             "queries": [
                 _query("quality.score", "avg"),
                 _query(

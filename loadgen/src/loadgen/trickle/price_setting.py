@@ -11,24 +11,27 @@ _HEAD_START_SECONDS = 3.0
 
 
 def set_prices(prices: PriceList, tell: Callable[[str], None]) -> None:
-    """Complete the price list in a thread that tries until it is done; a failure is told once."""
-    thread = threading.Thread(target=_keep_trying, args=(prices, tell), daemon=True)
-    thread.start()
-    thread.join(_HEAD_START_SECONDS)
+    """Complete the price list in a thread that tries until it is done; a failure is told once.
+
+    Returns after the first try, or when that takes too long.
+    """
+    tried = threading.Event()
+    threading.Thread(target=_keep_trying, args=(prices, tell, tried), daemon=True).start()
+    tried.wait(_HEAD_START_SECONDS)
 
 
-def _keep_trying(prices: PriceList, tell: Callable[[str], None]) -> None:
-    told = False
+def _keep_trying(prices: PriceList, tell: Callable[[str], None], tried: threading.Event) -> None:
     pause = threading.Event()
     while True:
         try:
             added = prices.complete()
         except PricesError as error:
-            if not told:
+            if not tried.is_set():
                 tell(f"the embedding models have no price yet, trying again: {error}")
-            told = True
+            tried.set()
             pause.wait(_AGAIN_SECONDS)
         else:
             if added:
                 tell(f"gave {' and '.join(added)} a price")
+            tried.set()
             return
