@@ -85,6 +85,17 @@ def test_question_builds_on_the_resources_and_the_deep_dive_prompts_that_it_is_g
     assert 15 < sum(named) < 50
 
 
+def test_gap_of_a_batch_names_only_resources_about_its_skill() -> None:
+    gaps = [Gap("g1", "Kubernetes"), Gap("g2", "leadership")]
+    titles = ["Kubernetes: Up and Running", "Drive"]
+
+    for number in range(40):
+        answer, _ = asked(GenerateQuestions(gaps, "english", SIMILAR, titles), number)
+        first, second = (question["question"] for question in answer["questions"])
+        assert "Drive" not in first
+        assert not any(title in second for title in titles)
+
+
 def features(number: int, **how: object) -> int:
     model, drop = str(how.get("model", EXP)), float(str(how.get("drop", 0)))
     task = generating(number, context=bool(how.get("context", True)))

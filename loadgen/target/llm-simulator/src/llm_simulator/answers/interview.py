@@ -49,7 +49,7 @@ class Writer:
         words = phrases(task.language)
         return {
             "questions": [
-                self._question(words, gap, craft, task.resources, prompts.get(gap.id, []))
+                self._question(words, gap, craft, _resources(task, gap), prompts.get(gap.id, []))
                 for gap in task.gaps
             ]
         }
@@ -149,6 +149,13 @@ def _context(task: GenerateQuestions) -> float:
     gaps = max(1, len(task.gaps))
     found = (len(task.similar_questions) / gaps, len(task.resources) / gaps)
     return sum(min(1.0, count / _FULL_CONTEXT) for count in found) / len(found)
+
+
+def _resources(task: GenerateQuestions, gap: Gap) -> list[str]:
+    """Return the resources to name for ``gap``: those that name its skill, or all if it is the only gap."""
+    words = [word for word in gap.skill.casefold().split() if len(word) > 1]
+    about = [title for title in task.resources if any(word in title.casefold() for word in words)]
+    return about or (task.resources if len(task.gaps) == 1 else [])
 
 
 def _filled(texts: list[str], skill: str) -> list[str]:
