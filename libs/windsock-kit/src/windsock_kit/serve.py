@@ -63,7 +63,8 @@ def config(app: ASGIApp, **overrides: Any) -> uvicorn.Config:
 def bind(host: str, port: int, *, hint: str = "") -> socket.socket:
     """Return a listening socket; end the process with one clear line, and ``hint``, when that cannot be."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    # asyncio turns Nagle's delay off only where the socket says that it is TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
