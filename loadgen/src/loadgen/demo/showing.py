@@ -13,6 +13,7 @@ _DAY_SECONDS, _HOUR_SECONDS = 86_400, 3_600
 _TEN_MINUTES_SECONDS = 600
 _LONGEST_WINDOW_MINUTES = 43_200
 _MODEL_FLAG = "experimental_llm_model"
+_WRITING = "generate_question"
 
 Query = Mapping[str, Any]
 
@@ -34,12 +35,12 @@ def questions(told: Chapters) -> dict[str, Query]:
     """Return what to ask the suite about each part of the story, by its title."""
     step = _DAY_SECONDS if told.days > 2 else _HOUR_SECONDS
     return {
-        f"{told.deployment:%A %d %B, %H:%M} UTC, a new version: calls are dearer and quicker": {
+        f"{told.deployment:%A %d %B, %H:%M} UTC, a new version: questions cost more and come quicker": {
             "from": told.begins,
             "step_seconds": step,
             "queries": [
-                _query("llm_call.cost_usd", "avg"),
-                _query("llm_call.duration_ms", "p50"),
+                _query("llm_call.cost_usd", "avg", filters={"operation": _WRITING}),
+                _query("llm_call.duration_ms", "p50", filters={"operation": _WRITING}),
             ],
         },
         f"{told.trouble:%A %d %B, %H:%M} UTC, an hour of trouble: what fails, and how slow": {
@@ -69,15 +70,16 @@ def questions(told: Chapters) -> dict[str, Query]:
             "from": told.begins,
             "queries": [
                 _by_model("quality.score", "avg"),
-                _by_model("llm_call.cost_usd", "avg"),
-                _by_model("llm_call.duration_ms", "p50"),
+                _by_model("llm_call.cost_usd", "avg", operation=_WRITING),
+                _by_model("llm_call.duration_ms", "p50", operation=_WRITING),
             ],
         },
     }
 
 
-def _by_model(measure: str, aggregation: str) -> Query:
-    return _query(measure, aggregation, group_by=["variant"], filters={"flag_key": _MODEL_FLAG})
+def _by_model(measure: str, aggregation: str, **filters: str) -> Query:
+    filters = {"flag_key": _MODEL_FLAG, **filters}
+    return _query(measure, aggregation, group_by=["variant"], filters=filters)
 
 
 def _query(measure: str, aggregation: str, **more: Any) -> Query:
