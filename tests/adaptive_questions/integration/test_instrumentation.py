@@ -125,6 +125,10 @@ async def used(it: Workload) -> Used:
         await it.answers(*BATCH)
         async for _ in it.questions.stream(Gap("Scala", Priority.LOW), it.brief, ASKER):
             pass
+        # Written so badly that it must be refined.
+        await it.simulator.faults(quality_drop=1.0)
+        await it.answers(Gap("Ansible", Priority.CRITICAL))
+        await it.simulator.faults()
         await it.questions.refine(KUBERNETES, "What is it?", "Too flat.", it.brief, ASKER)
         await it.questions.evaluate(KUBERNETES, "What is it?", "A cluster.", it.brief, ASKER)
     after = it.questions.cache_stats()
@@ -205,7 +209,7 @@ def test_every_evaluation_is_a_quality_event(used: Used) -> None:
     assert Counter(e["gap_priority"] for e in events) == Counter(i["priority"] for i in judged)
     by_stage = Counter(event["evaluator"].partition(":")[0] for event in events)
     refined = [event for event in events if event.get("refined")]
-    assert by_stage["first_pass"] == len(BATCH) + 1
+    assert by_stage["first_pass"] == len(BATCH) + 2
     assert by_stage["on_request"] == 2
     assert by_stage["after_refinement"] == len(refined) > 0
     for event in events:
@@ -230,7 +234,7 @@ def test_every_look_up_is_a_cache_event(used: Used) -> None:
     assert used.look_ups["l2_misses"] > 0
     assert told["prompt", True] + told["prompt", False] == len(used.chats)
     of_questions = [e for e in events if e["operation"] == "batch_generate" and e["layer"] == "l1"]
-    asked = [gap.priority for gap in [*BATCH, *BATCH]] + [Priority.LOW]
+    asked = [gap.priority for gap in [*BATCH, *BATCH]] + [Priority.LOW, Priority.CRITICAL]
     assert Counter(e["gap_priority"] for e in of_questions) == Counter(asked)
     ours = [event for event in events if event["layer"] != "prompt"]
     assert all(event["saved_ms"] > 0 for event in ours if event["hit"])

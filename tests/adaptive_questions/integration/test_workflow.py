@@ -180,6 +180,17 @@ async def test_a_provider_that_is_not_there_is_unreachable() -> None:
     assert result.code == "provider_unreachable"
 
 
+async def test_a_proxy_is_not_asked_for_what_is_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{ports.free_port()}")
+
+    async with workload() as it:
+        [answer] = await it.answers(KUBERNETES)
+
+    assert answer.served == "new"
+
+
 async def test_a_bad_answer_is_asked_for_once_more(it: Workload) -> None:
     wrong = [Response(_completion('{"prompts": [{"id": "g1"}]}'), media_type="application/json")]
 

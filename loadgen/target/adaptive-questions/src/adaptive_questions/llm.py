@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import openai
 from httpx2 import Response
@@ -29,6 +30,7 @@ from windsock.integrations.openai import instrument_openai
 P = TypeVar("P", bound=Part)
 Hear = Callable[[str], None]
 
+_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 _MAX_RETRIES = 2
 _MAX_SAID = 300
 _limited: ContextVar[list[float | None] | None] = ContextVar("limited", default=None)
@@ -43,7 +45,11 @@ class Provider:
     def __init__(
         self, *, base_url: str, api_key: str, name: str, timeout_seconds: float, max_calls: int
     ) -> None:
-        http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [_note_limit]})
+        http = openai.DefaultAsyncHttpxClient(
+            event_hooks={"response": [_note_limit]},
+            # A proxy that the environment names cannot reach what is on this machine.
+            trust_env=urlsplit(base_url).hostname not in _THIS_MACHINE,
+        )
         client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=api_key,

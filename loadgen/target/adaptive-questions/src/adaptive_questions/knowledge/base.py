@@ -36,7 +36,8 @@ class Hit:
 class KnowledgeBase:
     """Shelves of items, each in one collection per embedding model.
 
-    A model's collections are filled by ``fill``; before that, searches find nothing.
+    A model's collections are filled by ``fill``; before that, searches find nothing. One that
+    was not among ``models`` is filled after it was first searched for.
     """
 
     def __init__(
@@ -44,14 +45,15 @@ class KnowledgeBase:
     ) -> None:
         self._client = client
         self._provider = provider
+        self._needed = frozenset(models)
         self._models = list(models)
         self._filled: set[str] = set()
         self._warnings = Seldom()
 
     @property
     def filled(self) -> bool:
-        """Whether all models that were asked for can be searched."""
-        return self._filled.issuperset(self._models)
+        """Whether the models that were named at the start can be searched."""
+        return self._needed <= self._filled
 
     async def fill(self) -> None:
         """Store what is missing; what cannot be done now is left to the next call."""
@@ -62,7 +64,8 @@ class KnowledgeBase:
                 for shelf in SHELVES:
                     await self._fill(shelf, model)
             except (WorkloadError, ApiException) as error:
-                log.warning("knowledge_not_indexed", model=model, error=str(error))
+                if self._warnings.due():
+                    log.warning("knowledge_not_indexed", model=model, error=str(error))
             else:
                 self._filled.add(model)
                 log.info("knowledge_indexed", model=model)

@@ -9,7 +9,6 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-import windsock
 from adaptive_questions.domain.answer import Answer
 from adaptive_questions.domain.ask import Ask
 from adaptive_questions.domain.gap import Priority, highest
@@ -24,7 +23,7 @@ from adaptive_questions.workflow.question_nodes import (
     generate_question,
     refine_answer_node_async,
 )
-from adaptive_questions.workflow.running import run
+from adaptive_questions.workflow.running import about, run
 from adaptive_questions.workflow.state import RequestState, RunState
 from adaptive_questions.workflow.tools import Tools
 
@@ -99,11 +98,8 @@ async def answers(asks: Sequence[Ask], request: RequestState, tools: Tools) -> l
         "gaps": [ask.gap for ask in asks],
         "thresholds": [ask.threshold for ask in asks],
     }
-    # What an error happened with stands beside it.
-    choices = tools.choices
-    about = {"model": choices.model, "language": tools.language, "gaps_in_run": len(asks)}
-    with windsock.context(attributes=about):
-        return _answers(await run(QUESTION_RUN, state, tools), choices.model)
+    with about(tools.choices, tools.language, gaps_in_run=len(asks)):
+        return _answers(await run(QUESTION_RUN, state, tools), tools.choices.model)
 
 
 def _answers(state: RunState, model: str) -> list[Answer]:

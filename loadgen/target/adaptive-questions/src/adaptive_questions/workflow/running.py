@@ -8,11 +8,19 @@ from typing import Any, TypeVar
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StreamMode
 
+import windsock
+from adaptive_questions.domain.choices import Choices
+from adaptive_questions.domain.gap import Language
 from adaptive_questions.domain.result import StreamEvent
 from adaptive_questions.workflow.state import State
 from adaptive_questions.workflow.tools import Tools
 
 S = TypeVar("S", bound=State)
+
+
+def about(choices: Choices, language: Language, **more: object) -> windsock.context:
+    """Return a block in which errors and all other events tell what they happened with."""
+    return windsock.context(attributes={"model": choices.model, "language": language, **more})
 
 
 async def run(graph: CompiledStateGraph[S, Tools, S, S], state: S, tools: Tools) -> Any:

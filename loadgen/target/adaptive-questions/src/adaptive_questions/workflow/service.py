@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import copy_context
 from typing import Final
 
@@ -32,7 +32,7 @@ from adaptive_questions.llm import Provider
 from adaptive_questions.workflow.config import Config
 from adaptive_questions.workflow.judgement import EVALUATION, REFINEMENT, JudgementGraph
 from adaptive_questions.workflow.request import REQUEST
-from adaptive_questions.workflow.running import run
+from adaptive_questions.workflow.running import about, run
 from adaptive_questions.workflow.state import JudgementState, RequestState
 from adaptive_questions.workflow.tools import Equipment, Tell, Tools
 from windsock_kit.errors import UnavailableError
@@ -63,8 +63,7 @@ class WorkflowQuestions:
         self, gaps: Sequence[Gap], brief: Brief, asker: Asker
     ) -> list[GapAnswer | GapFailure]:
         """Return one result per gap, in the gaps' order; one gap's failure is no other's."""
-        choices = self._chooser.choose(asker)
-        with _ambient(asker, choices):
+        with self._chosen(asker) as choices:
             return await self._generate(gaps, brief, asker, choices)
 
     async def stream(self, gap: Gap, brief: Brief, asker: Asker) -> AsyncGenerator[StreamEvent]:
@@ -73,8 +72,7 @@ class WorkflowQuestions:
         Closing the generator ends the telling; a run that others may share goes on.
         """
         events: asyncio.Queue[StreamEvent | None] = asyncio.Queue()
-        choices = self._chooser.choose(asker)
-        with _ambient(asker, choices):
+        with self._chosen(asker) as choices:
             work = self._generate([gap], brief, asker, choices, tell=events.put_nowait)
             task = asyncio.create_task(work)
         task.add_done_callback(lambda _: events.put_nowait(None))
@@ -126,7 +124,6 @@ class WorkflowQuestions:
     async def _judge(
         self, graph: JudgementGraph, state: JudgementState, gap: Gap, brief: Brief, asker: Asker
     ) -> Refined:
-        choices = self._chooser.choose(asker)
         state |= {
             "gap_priority": gap.priority,
             "user_id": asker.user_id,
@@ -134,16 +131,18 @@ class WorkflowQuestions:
             "brief": brief,
             "gaps": [gap],
         }
-        with _ambient(asker, choices):
+        with self._chosen(asker) as choices, about(choices, brief.language):
             tools = Tools(self._equipment, choices, brief.language, copy_context())
             last: JudgementState = await run(graph, state, tools)
         return last["outcome"]
 
-
-def _ambient(asker: Asker, choices: Choices) -> windsock.context:
-    return windsock.context(
-        user_id=asker.user_id, session_id=asker.session_id, flags=choices.variants
-    )
+    @contextmanager
+    def _chosen(self, asker: Asker) -> Generator[Choices]:
+        """Make the choices for ``asker``; all that is recorded in the block tells both."""
+        with windsock.context(user_id=asker.user_id, session_id=asker.session_id):
+            choices = self._chooser.choose(asker)
+            with windsock.context(flags=choices.variants):
+                yield choices
 
 
 @asynccontextmanager
