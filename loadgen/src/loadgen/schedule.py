@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from loadgen.traces import TraceCall
 
 MAX_AGE = timedelta(days=7)
-"""How far back metrics-svc takes an event."""
+"""How far back metrics-svc takes an event, unless it is told otherwise."""
 
 # The first batch must still be young enough when it arrives.
 _MARGIN = timedelta(minutes=2)
@@ -69,8 +69,8 @@ def backfill(found: Survey, *, now: datetime, compress: float) -> Schedule:
     if span > MAX_AGE - _MARGIN:
         needed = math.ceil(found.span_seconds / (MAX_AGE - _MARGIN).total_seconds() * 100) / 100
         raise ScheduleError(
-            f"the trace covers {span / timedelta(days=1):.1f} days, and the suite takes events"
-            f" of the last {MAX_AGE.days}: add --limit {found.calls_within_reach} for the part"
+            f"the trace covers {span / timedelta(days=1):.1f} days, and a replay reaches"
+            f" {MAX_AGE.days} days back: add --limit {found.calls_within_reach} for the part"
             f" that fits, or --compress {needed:g} to draw the calls together"
         )
     return Schedule(now - span, found.first_offset, compress)

@@ -23,11 +23,14 @@ from loadgen.demo.account import Account
 from loadgen.demo.backfill import Demo
 from loadgen.demo.options import Options
 from loadgen.demo.story import Story
+from tests.fixtures.servers import REPOSITORY
 from tests.loadgen.integration.suites import Suite, running_suite
 
 SMALL = Story(requests_per_day=150)
 TWO_DAYS = 2 * 1440 + 60
 COMMAND = [sys.executable, "-W", "error", "-m", "loadgen.demo"]
+GATEWAY = "http://127.0.0.1:8000"
+DOCUMENT = REPOSITORY / "docs" / "demo.md"
 KINDS = ("performance", "llm_call", "quality", "cache", "exposure")
 
 
@@ -120,6 +123,21 @@ def test_commands_at_the_end_show_the_story(run: Run) -> None:
             assert any(point["samples"] for point in points), query
     variants = [series["group"] for series in answers[-1].json()["queries"][0]["series"]]
     assert variants == [{"variant": "flash-exp"}, {"variant": "flash-lite"}]
+
+
+def test_commands_of_the_document_work(run: Run) -> None:
+    blocks = re.findall(r"```sh\n(curl .+?)```", DOCUMENT.read_text(), re.DOTALL)
+
+    answers = [_asked(shlex.split(block.replace(GATEWAY, run.suite.url))) for block in blocks]
+
+    assert len(answers) == 6
+    for answer in answers:
+        assert answer.is_success
+        assert not answer.json()["notes"]
+    for answer in answers[1:]:
+        for query in answer.json()["queries"]:
+            points = [p for series in query["series"] for p in series.get("points", [series])]
+            assert any(point["samples"] for point in points), query
 
 
 def _asked(command: list[str]) -> httpx.Response:

@@ -55,7 +55,7 @@ def test_trace_of_more_than_a_week_says_what_would_fit() -> None:
     with pytest.raises(ScheduleError, match=r"14\.0 days.*--limit 3 .*--compress 2\.01 ") as caught:
         backfill(found, now=NOW, compress=1)
 
-    assert "last 7" in str(caught.value)
+    assert "reaches 7 days back" in str(caught.value)
 
 
 def test_advised_compression_is_enough() -> None:
