@@ -1,6 +1,7 @@
 """The story that the history tells, as numbers: what is the same throughout, and what changes when.
 
-Pure: time comes in as an argument. Every number of the story stands here or in ``application``.
+Pure: time comes in as an argument. What the application is like stands in ``application``, the
+shape of a day in ``rhythm``.
 """
 
 from dataclasses import dataclass
