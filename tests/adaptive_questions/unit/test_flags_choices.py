@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -33,16 +34,26 @@ def in_file(path: Path) -> dict[str, dict[str, object]]:
     return {flag["key"]: flag for flag in listed}
 
 
-def test_the_packages_flags_say_what_holds_without_any() -> None:
+def test_the_packages_flags_split_users_in_halves() -> None:
+    drawn: dict[str, Counter[str]] = {key: Counter() for key in FLAGS}
+    with flags(in_file(FLAGS_FILE)):
+        for number in range(400):
+            variants = LEFT_TO_FLAGS.choose(Asker(f"user-{number}")).variants
+            for key in FLAGS:
+                drawn[key][variants[key]] += 1
+
+    # Four standard deviations of a fair draw.
+    assert {key: len(shares) for key, shares in drawn.items()} == dict.fromkeys(FLAGS, 2)
+    assert all(160 < count < 240 for shares in drawn.values() for count in shares.values())
+
+
+def test_without_a_user_or_without_flags_the_same_holds() -> None:
+    with flags(in_file(FLAGS_FILE)):
+        nobody = LEFT_TO_FLAGS.choose(Asker())
     with flags({}):
         without = LEFT_TO_FLAGS.choose(USER)
-    with flags(in_file(FLAGS_FILE)):
-        with_file = LEFT_TO_FLAGS.choose(USER)
 
-    assert without == Choices()
-    assert with_file == Choices(variants=with_file.variants)
-    assert set(with_file.variants) == set(FLAGS)
-    assert with_file.variants["experimental_rag_threshold"] == "strict"
+    assert nobody == without == Choices()
 
 
 @pytest.mark.parametrize(
