@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from metrics_svc.ingest import Ingest
 from metrics_svc.instruments import Instruments
 from metrics_svc.intake_otlp import OtlpIntake
 from metrics_svc.price_keeper import PriceKeeper
-from metrics_svc.probes.monitor import Probes
+from metrics_svc.probes.monitor import SETTLING_SECONDS, Probes
 from metrics_svc.probes.target import Target, TargetError, parse_targets, store_target
 from metrics_svc.repricing import Repricer
 from metrics_svc.routes import health as health_routes
@@ -105,6 +106,16 @@ def _housekeeping(
     return loop
 
 
+def _probing(probes: Probes, interval: float, registry: CollectorRegistry) -> PeriodicLoop:
+    async def tick() -> None:
+        await probes.tick()
+        if probes.settling:
+            asyncio.get_running_loop().call_later(min(SETTLING_SECONDS, interval), loop.wake)
+
+    loop = PeriodicLoop("probes", tick, interval=interval, registry=registry)
+    return loop
+
+
 @asynccontextmanager
 async def _running(
     settings: Settings,
@@ -140,7 +151,7 @@ async def _running(
             "fold", partial(writer.fold, pool), interval=_FOLD_INTERVAL_SECONDS, registry=registry
         )
         pricing = PeriodicLoop("prices", prices.tick, interval=2.0, registry=registry)
-        probing = PeriodicLoop("probes", probes.tick, interval=interval, registry=registry)
+        probing = _probing(probes, interval, registry)
         # Housekeeping is not among them: what it fails at can wait, and nothing else stops.
         loops[:] = [folding, pricing, probing]
         checks["database"] = partial(_answers, pool)

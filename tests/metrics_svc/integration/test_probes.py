@@ -22,7 +22,7 @@ from metrics_svc.app import create_app
 from metrics_svc.domain.event import Probe
 from metrics_svc.domain.health import ProbeResult
 from metrics_svc.probes.check import check
-from metrics_svc.probes.monitor import MAX_WAITING, Probes
+from metrics_svc.probes.monitor import MAX_WAITING, SETTLING_TICKS, Probes
 from metrics_svc.probes.target import parse_targets, store_target
 from metrics_svc.settings import Settings
 from tests.fixtures.servers import RunningPostgres
@@ -175,6 +175,41 @@ async def test_results_are_kept_and_become_events(redis_url: str, refused: int) 
         ("cache", "redis", True, clock()),
         ("gone", "tcp", False, clock()),
     ]
+
+
+async def test_a_new_service_waits_for_targets_not_yet_up_but_not_for_ever(
+    redis_url: str, refused: int
+) -> None:
+    started = parse_targets(f"a={redis_url}")
+    missing = parse_targets(f"a={redis_url},gone=tcp://127.0.0.1:{refused}")
+    there = Probes(started, Sink().submit, interval=10, clock=FakeClock())
+    waiting = Probes(missing, Sink().submit, interval=10, clock=FakeClock())
+    assert there.settling
+
+    await there.tick()
+    settled = []
+    for _ in range(SETTLING_TICKS):
+        settled.append(waiting.settling)
+        await waiting.tick()
+
+    assert not there.settling
+    assert settled == [True] * SETTLING_TICKS
+    assert not waiting.settling
+
+
+async def test_a_target_that_comes_up_with_the_service_is_seen_at_once(
+    new_database: NewDatabase, refused: int
+) -> None:
+    # With the usual interval alone it would be down for five minutes.
+    settings = Settings(
+        database_url=await new_database(),
+        probes=f"late=tcp://127.0.0.1:{refused}",
+        probe_interval_seconds=300,
+    )
+    async with running(create_app(settings)) as client:
+        await answered(client, components__1__status="down")
+        with socket.create_server(("127.0.0.1", refused)):
+            await answered(client, components__1__status="up", status="healthy")
 
 
 async def test_result_is_unknown_after_three_intervals(redis_url: str) -> None:

@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 TIMEOUT_SECONDS = 2.0
 # Results wait here while the store is away, or it would never be told that it was. The oldest go first.
 MAX_WAITING = 360
+# What is started together with the service comes up within seconds: so long each tick is followed soon.
+SETTLING_TICKS = 20
+SETTLING_SECONDS = 1.0
 
 Submit = Callable[[UUID, Sequence[Probe]], Awaitable[object]]
 
@@ -48,6 +51,13 @@ class Probes:
         self._latest = {t.name: ProbeResult(t.name, t.kind) for t in targets}
         self._waiting: deque[tuple[UUID, list[Probe]]] = deque(maxlen=MAX_WAITING)
         self._sending: asyncio.Task[None] | None = None
+        self._never_up = set(self._latest)
+        self._ticks = 0
+
+    @property
+    def settling(self) -> bool:
+        """Whether the service is new and waits for a target that it has not seen up yet."""
+        return bool(self._never_up) and self._ticks < SETTLING_TICKS
 
     def latest(self) -> list[ProbeResult]:
         """Return the latest result of each target, in the order of the configuration."""
@@ -60,6 +70,7 @@ class Probes:
             *(check(target, seconds=self._timeout, now=self._clock) for target in self._targets),
             return_exceptions=True,
         )
+        self._ticks += 1
         found: list[ProbeResult] = []
         for target, result in zip(self._targets, results, strict=True):
             if isinstance(result, BaseException):
@@ -75,6 +86,8 @@ class Probes:
     def _note(self, result: ProbeResult) -> None:
         before = self._latest[result.target].status
         self._latest[result.target] = result
+        if result.status == "up":
+            self._never_up.discard(result.target)
         if result.status == before or (before == "unknown" and result.status == "up"):
             return
         write = log.warning if result.status == "down" else log.info
