@@ -12,7 +12,7 @@ from tests.fixtures.stacks import EmbeddedStack
 def suite() -> Iterator[EmbeddedStack]:
     """Give the whole suite, running as ``./task up`` runs it."""
     with server_folder() as folder:
-        stack = EmbeddedStack(folder, launcher="windsock_embedded")
+        stack = EmbeddedStack(folder, launcher="windsock_embedded", demo=True)
         try:
             stack.up()
             yield stack

@@ -41,7 +41,8 @@ def _run(command: list[str], suite: EmbeddedStack) -> subprocess.CompletedProces
 
 
 def _command(block: Block, suite: EmbeddedStack) -> list[str] | None:
-    text = block.text.replace(GATEWAY, suite.gateway)
+    # Two weeks of history would take minutes.
+    text = block.text.replace(GATEWAY, suite.gateway).replace("--days 14", "--days 1")
     if block.language == "python":
         return [sys.executable, "-W", "error", "-c", text]
     if block.language != "sh" or text.strip() in NOT_RUN:
