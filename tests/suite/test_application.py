@@ -127,6 +127,8 @@ def test_health_tells_of_the_servers_behind_it(toy: EmbeddedStack) -> None:
     assert {c["target"]: c["status"] for c in seen["components"]} == {
         "postgresql": "up",
         "redis": "up",
+        "llm-simulator": "up",
+        "adaptive-questions": "up",
     }
     assert seen["store"]["status"] == "up"
 
