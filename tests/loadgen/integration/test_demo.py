@@ -122,7 +122,7 @@ def test_commands_at_the_end_show_the_story(run: Run) -> None:
             points = [p for series in query["series"] for p in series.get("points", [series])]
             assert any(point["samples"] for point in points), query
     variants = [series["group"] for series in answers[-1].json()["queries"][0]["series"]]
-    assert variants == [{"variant": "flash-exp"}, {"variant": "flash-lite"}]
+    assert variants == [{"variant": "off"}, {"variant": "on"}]
 
 
 def test_commands_of_the_document_work(run: Run) -> None:

@@ -24,11 +24,11 @@ class Application:
 
     provider: str = "google"
 
-    instruction_tokens: int = 900
+    instruction_tokens: int = 1_540
     background_tokens: int = 180
     """Candidate and position. Where the order is stable, a prompt begins with these two,"""
-    warm_prefix: float = 0.25
-    """which the provider may have kept since the user's last request; later calls of one find them."""
+    warm_prefix: float = 0.85
+    """and the provider has mostly kept the first of them; later calls of a request find both."""
     task_tokens: int = 40
     gap_tokens: int = 30
 

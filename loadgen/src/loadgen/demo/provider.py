@@ -78,10 +78,11 @@ class Provider:
         app = self.application
         if not self.record.user.treatment.stable_prefix:
             return 0
-        seen = self._prefix_used or self.chance.happens(app.warm_prefix)
+        seen = app.instruction_tokens + app.background_tokens * self._prefix_used
+        if not self._prefix_used and not self.chance.happens(app.warm_prefix):
+            seen = 0
         self._prefix_used = True
-        shared = app.instruction_tokens + app.background_tokens
-        return shared - (shared - _LEAST_CACHED) % _CACHE_STEP if seen else 0
+        return seen - (seen - _LEAST_CACHED) % _CACHE_STEP if seen else 0
 
     def _made(self, name: str, priority: str, at: float, takes_ms: float, call: Call) -> float:
         fault = self._fault()

@@ -12,7 +12,7 @@ from loadgen.demo.story import HOUR, Chapters
 _DAY_SECONDS, _HOUR_SECONDS = 86_400, 3_600
 _TEN_MINUTES_SECONDS = 600
 _LONGEST_WINDOW_MINUTES = 43_200
-_MODEL_FLAG = "experimental_llm_model"
+_FLAG = "use_prompt_cache_optimizer"
 _WRITING = "generate_question"
 
 Query = Mapping[str, Any]
@@ -66,19 +66,19 @@ def questions(told: Chapters) -> dict[str, Query]:
                 ),
             ],
         },
-        "The effect of a flag: quality, cost and time by the model that half of the users get": {
+        "The effect of a flag, on for half of the users: cost, time and quality with it and without": {
             "from": told.begins,
             "queries": [
-                _by_model("quality.score", "avg"),
-                _by_model("llm_call.cost_usd", "avg", operation=_WRITING),
-                _by_model("llm_call.duration_ms", "p50", operation=_WRITING),
+                _by_variant("llm_call.cost_usd", "avg", operation=_WRITING),
+                _by_variant("llm_call.duration_ms", "p50", operation=_WRITING),
+                _by_variant("quality.score", "avg"),
             ],
         },
     }
 
 
-def _by_model(measure: str, aggregation: str, **filters: str) -> Query:
-    filters = {"flag_key": _MODEL_FLAG, **filters}
+def _by_variant(measure: str, aggregation: str, **filters: str) -> Query:
+    filters = {"flag_key": _FLAG, **filters}
     return _query(measure, aggregation, group_by=["variant"], filters=filters)
 
 

@@ -47,15 +47,29 @@ def test_parallel_searches_are_quicker_and_nothing_else() -> None:
     assert (on.cost, on.score) == (off.cost, off.score)
 
 
-def test_lite_model_is_cheaper_and_quicker_and_judged_lower() -> None:
+def test_lite_model_is_quicker_and_judged_lower() -> None:
     lite, exp = (
         with_variant("experimental_llm_model", variant) for variant in ("flash-lite", "flash-exp")
     )
 
-    assert lite.cost < exp.cost
     assert lite.call_seconds < exp.call_seconds
     assert lite.seconds < exp.seconds
     assert lite.score < exp.score - 0.3
+
+
+@pytest.mark.parametrize(("optimizer", "cheaper"), [("on", "flash-exp"), ("off", "flash-lite")])
+def test_lite_model_is_cheaper_but_where_the_prompt_cache_helps_the_other(
+    optimizer: str, cheaper: str
+) -> None:
+    costs = {
+        model: walk(
+            COLD, {"use_prompt_cache_optimizer": optimizer, "experimental_llm_model": model}
+        ).cost
+        for model in ("flash-exp", "flash-lite")
+    }
+
+    assert min(costs, key=lambda model: costs[model]) == cheaper
+    assert max(costs.values()) > 1.1 * min(costs.values())
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from loadgen.demo.events import LlmCall, Performance
 from loadgen.demo.rhythm import requests_per_second
 from loadgen.demo.story import DAY, HOUR, Story, chapters, conditions
+from tests.fixtures.servers import REPOSITORY
 from tests.loadgen.unit.demo.walks import END, FIRST_DAY, STORY, TOLD, error_rate, walk
 
 ends = st.integers(480_000, 510_000).map(lambda hour: datetime.fromtimestamp(3600 * hour, UTC))
@@ -149,3 +151,14 @@ def test_story_of_other_parameters_is_another() -> None:
     dearer = Story(added_prompt_tokens=1_000)
 
     assert conditions(dearer, TOLD, END).added_prompt_tokens == 1_000
+
+
+def test_document_names_the_parameters_as_they_are() -> None:
+    text = (REPOSITORY / "docs" / "demo.md").read_text()
+    stated = dict(re.findall(r"`([a-z_]+)` ([0-9][0-9.,]*)", text))
+
+    parameters = {name: getattr(STORY, name) for name in stated}
+    assert len(stated) >= 15
+    assert {name: float(value.rstrip(",").replace(",", "")) for name, value in stated.items()} == (
+        parameters
+    )
