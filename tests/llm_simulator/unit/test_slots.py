@@ -76,3 +76,16 @@ async def test_slot_given_to_someone_who_leaves_just_then_is_passed_on() -> None
 
     assert leaving.cancelled()
     assert (slots.busy, slots.waiting) == (1, 0)
+
+
+async def test_slot_given_back_just_after_someone_left_goes_to_the_next() -> None:
+    slots = Slots(1, queue=2)
+    await slots.take()
+    leaving, staying = await waiting(slots, 2)
+
+    leaving.cancel()
+    slots.give_back()
+    await asyncio.wait_for(staying, 1)
+
+    assert leaving.cancelled()
+    assert (slots.busy, slots.waiting) == (1, 0)

@@ -36,9 +36,10 @@ class Slots:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if not turn.cancelled():
                 self.give_back()
-            else:
+            # A slot given back since the cancelling has passed it over and dropped it.
+            elif turn in self._waiting:
                 self._waiting.remove(turn)
             raise
 
