@@ -45,6 +45,15 @@ def test_every_task_is_known_wherever_it_stands(line: str, kind: type) -> None:
     assert type(find_task(first[::-1])) is kind
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"], ids=ascii)
+def test_line_ends_only_where_json_must(end: str) -> None:
+    skill = f"Go{end}and more"
+
+    found = find_task([("user", f"Do this:\r\n{GENERATE.replace('Go', skill)}\r\nThank you.")])
+
+    assert found == GenerateQuestions([Gap("g1", skill, "HIGH")])
+
+
 def test_last_task_counts_and_answers_do_not() -> None:
     later = GENERATE.replace("Go", "Rust")
     messages = [("user", GENERATE), ("assistant", GENERATE.replace("Go", "C")), ("user", later)]

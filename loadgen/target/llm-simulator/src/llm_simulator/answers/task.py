@@ -115,7 +115,8 @@ def find_task(messages: Sequence[tuple[str, str]]) -> Task | None:
     for role, text in reversed(messages):
         if role == "assistant" or '"task"' not in text:
             continue
-        for line in text.splitlines():
+        # Not splitlines: JSON's texts may hold what that takes for ends of lines, such as U+2028.
+        for line in text.split("\n"):
             if '"task"' in line and line.lstrip().startswith("{") and _is_task(line):
                 try:
                     return _task.decode(line)
