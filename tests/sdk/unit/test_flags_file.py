@@ -1,8 +1,10 @@
 import json
 import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,6 +136,44 @@ def test_a_file_that_comes_later_is_read_then(
     assert broken.code == "PARSE_ERROR"
     assert "flags: is missing" in broken.message
     assert keys_of(source) == ["one"]
+
+
+class ToldPath(type(Path())):  # type: ignore[misc]  # Python 3.11 has no better name for it.
+    """Tells when its file has been read and closed."""
+
+    was_read: threading.Event
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        file = super().open(*args, **kwargs)
+        close = file.close
+
+        def told() -> None:
+            close()
+            self.was_read.set()
+
+        file.close = told
+        return file
+
+
+def test_a_thread_that_reads_slowly_does_not_bring_old_flags_back(path: Path, later: Clock) -> None:
+    written(path, "one")
+    told = ToldPath(path)
+    told.was_read = threading.Event()
+    source = FileSource(told, clock=later)
+    written(path, *(f"slow-{number}" for number in range(10_000)), age_seconds=30)
+    told.was_read.clear()
+    later.now += CHECK_SECONDS
+    slow = threading.Thread(target=source.current)
+    slow.start()
+    assert told.was_read.wait(10)
+
+    written(path, "new", age_seconds=20)
+    later.now += CHECK_SECONDS
+    source.current()
+    slow.join(10)
+    later.now += CHECK_SECONDS
+
+    assert keys_of(source) == ["new"]
 
 
 def test_configure_reads_the_flags_file(path: Path) -> None:

@@ -45,6 +45,15 @@ class MemorySource:
         return self._flags
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look at the file found: all of it is of one moment, and replaced as one."""
+
+    flags: Flags | NoFlags
+    text: bytes | None = None
+    signature: tuple[int, ...] | None = None
+
+
 class FileSource:
     """Flags of a file, looked at again when a flag is evaluated, at most once a second.
 
@@ -57,10 +66,8 @@ class FileSource:
         self._path = path
         self._clock = clock
         self._next_look = clock() + CHECK_SECONDS
-        self._signature: tuple[int, ...] | None = None
-        self._text: bytes | None = None
         self._problem = ""
-        self._flags: Flags | NoFlags = NoFlags(PROVIDER_NOT_READY, "not read yet")
+        self._last = _Look(NoFlags(PROVIDER_NOT_READY, "not read yet"))
         self._look()
 
     def current(self) -> Flags | NoFlags:
@@ -68,40 +75,49 @@ class FileSource:
         if now >= self._next_look:
             self._next_look = now + CHECK_SECONDS
             self._look()
-        return self._flags
+        return self._last.flags
 
     def _look(self) -> None:
+        last = self._last
         try:
-            if self._signature is not None and _signature(os.stat(self._path)) == self._signature:
+            if last.signature is not None and _signature(os.stat(self._path)) == last.signature:
                 return
-            self._read()
+            text, signature = _read(self._path)
         except OSError as error:
-            self._signature = self._text = None
-            self._failed(PROVIDER_NOT_READY, f"cannot be read: {error}")
-        except InvalidFlagsError as error:
-            self._failed(PARSE_ERROR, str(error))
-
-    def _read(self) -> None:
-        with self._path.open("rb") as file:
-            # Of the open file, so that it is not that of one put there a moment later.
-            status = os.fstat(file.fileno())
-            text = file.read()
-        settled = time.time() - status.st_mtime > _UNSETTLED_SECONDS
-        self._signature = _signature(status) if settled else None
-        if text == self._text:
+            self._last = _Look(
+                self._failed(last.flags, PROVIDER_NOT_READY, f"cannot be read: {error}")
+            )
             return
-        self._text = text
-        self._flags = compiled(read_flags(text))
-        self._problem = ""
-        log.info("%d flags read from %s", len(self._flags), self._path)
+        flags = last.flags if text == last.text else self._flags_of(text, last.flags)
+        self._last = _Look(flags, text, signature)
 
-    def _failed(self, code: str, problem: str) -> None:
-        if isinstance(self._flags, NoFlags):
-            self._flags = NoFlags(code, f"the flags file {problem}")
+    def _flags_of(self, text: bytes, former: Flags | NoFlags) -> Flags | NoFlags:
+        try:
+            flags = compiled(read_flags(text))
+        except InvalidFlagsError as error:
+            return self._failed(former, PARSE_ERROR, str(error))
+        self._problem = ""
+        log.info("%d flags read from %s", len(flags), self._path)
+        return flags
+
+    def _failed(self, former: Flags | NoFlags, code: str, problem: str) -> Flags | NoFlags:
         if problem != self._problem:
             self._problem = problem
-            kept = "no flags yet" if isinstance(self._flags, NoFlags) else "the former flags stay"
+            kept = "no flags yet" if isinstance(former, NoFlags) else "the former flags stay"
             log.warning("flags file %s: %s (%s)", self._path, problem, kept)
+        if isinstance(former, NoFlags):
+            return NoFlags(code, f"the flags file {problem}")
+        return former
+
+
+def _read(path: Path) -> tuple[bytes, tuple[int, ...] | None]:
+    """Return the text of the file and its signature, ``None`` as long as that may not tell a change."""
+    with path.open("rb") as file:
+        # Of the open file, so that it is not that of one put there a moment later.
+        status = os.fstat(file.fileno())
+        text = file.read()
+    settled = time.time() - status.st_mtime > _UNSETTLED_SECONDS
+    return text, _signature(status) if settled else None
 
 
 def compiled(flags: Mapping[str, Flag]) -> Flags:
