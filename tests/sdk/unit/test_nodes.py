@@ -249,6 +249,19 @@ def test_a_generator_keeps_its_state_to_itself(captured: Captured) -> None:
     assert seen == []
 
 
+def test_what_a_block_in_a_generator_says_ends_with_the_block(captured: Captured) -> None:
+    @windsock.track_node
+    def stream(state: object) -> Generator[int]:
+        with windsock.context(step=1):
+            yield 1
+
+    assert list(stream(UNIT)) == [1]
+
+    [event] = captured.events
+    assert unit_of(event) == UNIT
+    assert "attributes" not in event
+
+
 async def test_an_asynchronous_generator_keeps_its_state_to_itself(captured: Captured) -> None:
     collector = windsock.get_metrics_collector()
 

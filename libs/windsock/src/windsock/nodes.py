@@ -153,7 +153,7 @@ def _leave(ambient: Token[Ambient | None], operation: Token[str | None]) -> None
 class _Steps:
     """The steps of a generator; between them, what is outside is as it was."""
 
-    __slots__ = ("_operation", "_run", "_state")
+    __slots__ = ("_current", "_operation", "_run", "_state")
 
     def __init__(self, operation: str, state: object) -> None:
         self._operation = operation
@@ -172,14 +172,14 @@ class _Steps:
         _end(self._run, self._operation, error)
 
     def suspend(self) -> None:
-        _, ambient, operation, start = self._run
+        _, ambient, operation, _ = self._run
         # A block of ``context`` may be open inside, to be found again.
-        self._run = (_ambient(), ambient, operation, start)
+        self._current = _ambient()
         _leave(ambient, operation)
 
     def resume(self) -> None:
         inside, _, _, start = self._run
-        self._run = (inside, _set_ambient(inside), _set_operation(self._operation), start)
+        self._run = inside, _set_ambient(self._current), _set_operation(self._operation), start
 
 
 def _ambient_of(state: object) -> Ambient | None:
