@@ -101,3 +101,13 @@ async def test_a_connection_that_refuses_the_answer_is_a_client_that_left(
         await WindsockMiddleware(raw)(scope, receive, refuse)
 
     assert captured.events[0]["attributes"] == {"client_disconnected": True}
+
+
+def test_a_server_stops_even_if_its_threads_are_gone(captured: Captured) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.get_running_loop().shutdown_default_executor()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    sent = asyncio.run(call(app, [], type="lifespan"))
+
+    assert sent == [{"type": "lifespan.shutdown.complete"}]

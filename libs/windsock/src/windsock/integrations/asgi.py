@@ -136,7 +136,11 @@ async def _send_last(send: Send, message: Message) -> None:
     """
     if message["type"].startswith("lifespan.shutdown."):
         timeout = collector.pipeline.settings.exit_timeout_seconds
-        await asyncio.to_thread(collector.flush, timeout)
+        try:
+            await asyncio.to_thread(collector.flush, timeout)
+        # The application has shut the threads down, or the server's loop is none of asyncio.
+        except RuntimeError:
+            collector.flush(timeout)
     await send(message)
 
 
