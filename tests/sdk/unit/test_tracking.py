@@ -78,6 +78,7 @@ def test_an_error_is_recorded_and_goes_on_unchanged(captured: Captured) -> None:
         (asyncio.CancelledError(), "error"),
         (KeyboardInterrupt(), "error"),
         (SystemExit(2), "error"),
+        (SystemExit(["unusual"]), "error"),
         (SystemExit(0), None),
         (SystemExit(), None),
         (GeneratorExit(), None),

@@ -162,7 +162,7 @@ def ends_normally(error: BaseException) -> bool:
     that one is known by name, as LangGraph may not be there.
     """
     if isinstance(error, SystemExit):
-        return error.code in {None, 0}
+        return error.code is None or (isinstance(error.code, int) and error.code == 0)
     return isinstance(error, GeneratorExit) or any(
         kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__
     )
