@@ -6,8 +6,9 @@ import gc
 import sys
 
 from metrics_svc.app import create_app
-from metrics_svc.settings import Settings, SettingsError
+from metrics_svc.settings import Settings
 from windsock_kit import logs, serve
+from windsock_kit.environment import SettingsError
 from windsock_kit.loopback import require_loopback
 
 

@@ -32,13 +32,14 @@ from metrics_svc.routes import otlp as otlp_routes
 from metrics_svc.routes import prices as prices_routes
 from metrics_svc.routes import query as query_routes
 from metrics_svc.routes import reads as reads_routes
-from metrics_svc.settings import Settings, SettingsError
+from metrics_svc.settings import Settings
 from metrics_svc.state import State
 from metrics_svc.store.series import SeriesRegistry
 from metrics_svc.wire.batch import Limits
 from metrics_svc.writer import Writer
 from windsock_kit import documentation
 from windsock_kit.clock import utc_now
+from windsock_kit.environment import SettingsError
 from windsock_kit.errors import exception_handlers
 from windsock_kit.exposition import make_registry, metrics_endpoint
 from windsock_kit.health import Check, livez, readyz

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, Self
+
+from windsock_kit.environment import (
+    COUNT,
+    SERVING,
+    Convert,
+    SettingsError,
+    address,
+    read,
+    seconds,
+    whole,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +51,8 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Read the settings; raises ``SettingsError`` that names the variable and what it allows."""
-        given: dict[str, object] = {}
-        for name, convert in _CONVERT.items():
-            variable = variable_of(name)
-            text = env.get(variable)
-            if text is None:
-                continue
-            try:
-                given[name] = convert(text)
-            except ValueError as error:
-                # An address may hold a password.
-                shown = variable if name == "database_url" else f"{variable}={text!r}"
-                raise SettingsError(f"{shown} is wrong: {error}") from None
+        # An address may hold a password.
+        given = read(env, _CONVERT, variable_of, secret={"database_url"})
         if "database_url" not in given:
             raise SettingsError(
                 "METRICS_DATABASE_URL is not set; give it a PostgreSQL address, for example"
@@ -60,10 +61,6 @@ class Settings:
         settings = cls(**given)  # type: ignore[arg-type]  # The converters below give each field its type.
         _check_retention(settings)
         return settings
-
-
-class SettingsError(ValueError):
-    """A setting is missing or wrong; the message says which and what to do."""
 
 
 def variable_of(name: str) -> str:
@@ -87,82 +84,26 @@ def _check_retention(settings: Settings) -> None:
             )
 
 
-def _text(text: str) -> str:
-    if not text:
-        raise ValueError("it is empty")
-    return text
-
-
-def _database_url(text: str) -> str:
-    if not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError("it must start with postgresql://")
-    return text
-
-
-def _any(text: str) -> str:
-    return text
-
-
-def _port(text: str) -> int:
-    value = int(text)
-    if not 0 < value < 65_536:
-        raise ValueError("it must be a port from 1 to 65535")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError("it must be a whole number from 1 on")
-    return value
-
-
-def _pool_size(text: str) -> int:
-    # Folding waits for one while both lanes of the ingest hold theirs, and making a series takes another.
-    value = int(text)
-    if value < 4:
-        raise ValueError("it must be a whole number from 4 on")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError("it must be a number of seconds above 0")
-    return value
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def convert(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"it must be one of {', '.join(allowed)}")
-        return text
-
-    return convert
-
-
-_CONVERT: dict[str, Callable[[str], object]] = {
-    "database_url": _database_url,
-    "host": _text,
-    "port": _port,
-    "auth": _one_of("off"),
-    "log_format": _one_of("json", "console"),
-    "log_level": _one_of("debug", "info", "warning", "error"),
-    "database_pool_size": _pool_size,
-    "probes": _any,
-    "probe_interval_seconds": _seconds,
-    "max_body_bytes": _count,
-    "max_decompressed_bytes": _count,
-    "max_otlp_body_bytes": _count,
-    "max_events_per_batch": _count,
-    "max_queued_events": _count,
-    "max_event_age_seconds": _seconds,
-    "max_event_ahead_seconds": _seconds,
-    "new_series_per_hour": _count,
-    "raw_retention_days": _count,
-    "columnstore_after_days": _count,
-    "rollup_10s_retention_days": _count,
-    "rollup_1m_retention_days": _count,
-    "rollup_10m_retention_days": _count,
-    "rollup_1h_retention_days": _count,
+# Folding waits for one while both lanes of the ingest hold theirs, and making a series takes another.
+_POOL_SIZE = whole(4)
+_CONVERT: dict[str, Convert] = {
+    **SERVING,
+    "database_url": address("postgresql", "postgres"),
+    "database_pool_size": _POOL_SIZE,
+    "probes": str,
+    "probe_interval_seconds": seconds,
+    "max_body_bytes": COUNT,
+    "max_decompressed_bytes": COUNT,
+    "max_otlp_body_bytes": COUNT,
+    "max_events_per_batch": COUNT,
+    "max_queued_events": COUNT,
+    "max_event_age_seconds": seconds,
+    "max_event_ahead_seconds": seconds,
+    "new_series_per_hour": COUNT,
+    "raw_retention_days": COUNT,
+    "columnstore_after_days": COUNT,
+    "rollup_10s_retention_days": COUNT,
+    "rollup_1m_retention_days": COUNT,
+    "rollup_10m_retention_days": COUNT,
+    "rollup_1h_retention_days": COUNT,
 }

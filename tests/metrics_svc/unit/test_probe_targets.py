@@ -6,7 +6,8 @@ import pytest
 
 from metrics_svc.app import create_app
 from metrics_svc.probes.target import SCHEMES, TargetError, parse_targets
-from metrics_svc.settings import Settings, SettingsError
+from metrics_svc.settings import Settings
+from windsock_kit.environment import SettingsError
 
 
 def test_list_of_targets_is_parsed_in_order() -> None:

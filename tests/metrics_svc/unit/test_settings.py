@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from metrics_svc.app import kept_seconds
-from metrics_svc.settings import Settings, SettingsError, variable_of
+from metrics_svc.settings import Settings, variable_of
+from windsock_kit.environment import SettingsError
 
 URL = {"METRICS_DATABASE_URL": "postgresql://metrics:secret@127.0.0.1/windsock"}
 # The shortest that allows the coarser to be kept as long as the finer.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -20,7 +19,8 @@ from metrics_svc.domain.event import (
     LlmCall,
     Performance,
 )
-from windsock_kit.errors import BadRequestError, InvalidError, TooLargeError
+from windsock_kit.decoding import located, reading_json
+from windsock_kit.errors import TooLargeError
 
 TYPES = ("performance", "llm_call", "quality", "cache", "exposure", "probe")
 
@@ -64,7 +64,6 @@ class Limits:
 _strict = msgspec.json.Decoder(_Envelope)
 _loose = msgspec.json.Decoder(_Loose)
 _one = msgspec.json.Decoder(AnyEvent)
-_any = msgspec.json.Decoder(msgspec.Raw)
 _NUL = b"\\u0000"
 # How many values a body may have for each event that a batch may. Decoding costs some hundred bytes for every
 # little value, so millions of them must be refused before that.
@@ -93,23 +92,6 @@ def parse_batch(body: bytes, limits: Limits, *, received: datetime) -> Batch:
         return _checked(envelope.batch_id, found, [], limits, received, has_nul=_NUL in body)
 
 
-@contextmanager
-def reading_json(body: bytes) -> Generator[None]:
-    """Turn what is wrong with ``body`` inside the block into its answer: no JSON, or not what is expected."""
-    try:
-        try:
-            yield
-        except msgspec.ValidationError as error:
-            # The decoder stops at the first wrong value, and what follows may be no JSON at all.
-            _any.decode(body)
-            detail, path = located(error)
-            raise InvalidError(detail, path=path) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequestError(f"the body is not JSON: {error}") from None
-    except RecursionError:
-        raise BadRequestError("the body is nested too deeply") from None
-
-
 def _parse_singly(body: bytes, limits: Limits, received: datetime) -> Batch:
     envelope = _loose.decode(body)
     _check_size(envelope.events, limits)
@@ -119,7 +101,7 @@ def _parse_singly(body: bytes, limits: Limits, received: datetime) -> Batch:
         try:
             good.append((index, _one.decode(raw)))
         except msgspec.ValidationError as error:
-            detail, path = located(error)
+            detail, path = _located(error)
             rejected.append(Rejected(index, path, detail))
     return _checked(envelope.batch_id, good, rejected, limits, received, has_nul=_NUL in body)
 
@@ -212,13 +194,8 @@ def _text_fault(path: str, value: Any) -> tuple[str, str] | None:
     return None
 
 
-def located(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Split msgspec's message into detail and path: ``Expected `int` - at `$.events[3].score```."""
-    detail, _, place = str(error).partition(" - at `")
-    # A wrong key of a mapping is told as: key` in `$.flags
-    path = place.rpartition(" in `")[2].rstrip("`").removeprefix("$").removeprefix(".")
-    if "missing required field `" in detail or "unknown field `" in detail:
-        path = (path + "." if path else "") + detail.split("`")[1]
+def _located(error: msgspec.ValidationError) -> tuple[str, str]:
+    detail, path = located(error)
     if path == "type" and detail.startswith("Invalid value"):
         detail = f"{detail}; allowed: {', '.join(TYPES)}"
     return detail, path

@@ -19,7 +19,7 @@ from metrics_svc.domain.price import PriceBook, RateCard, Rates
 from metrics_svc.domain.price_list import CLASSES, InvalidPriceError, OwnPrice, OwnTier
 from metrics_svc.domain.repricing import Outcome
 from metrics_svc.store.prices import MAX_VERSION, PriceList, PriceVersion
-from metrics_svc.wire.batch import reading_json
+from windsock_kit.decoding import reading_json
 from windsock_kit.errors import InvalidError
 
 UNIT = "_usd_per_mtok"

@@ -15,8 +15,8 @@ from metrics_svc.domain.kind import Kind
 from metrics_svc.domain.measure import MEASURES, Measure
 from metrics_svc.domain.rollup import FINEST
 from metrics_svc.domain.summary import Filters
-from metrics_svc.wire.batch import reading_json
 from metrics_svc.wire.parameters import DEFAULT_MINUTES, MAX_MINUTES
+from windsock_kit.decoding import reading_json
 from windsock_kit.errors import InvalidError
 
 MAX_QUERIES = 100
