@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from asyncio import CancelledError
@@ -49,8 +50,9 @@ ENDPOINTS = {
 class Call:
     """Gathers what is learnt of a call and records it once, when the first of its ends comes.
 
-    A stream may be dropped without a word, so going out of existence is an end too. What is
-    recorded belongs to the context of the request, wherever the end comes.
+    A stream may be dropped without a word, so going out of existence is an end too, though not
+    that of the copy in a forked child. What is recorded belongs to the context of the request,
+    wherever the end comes.
     """
 
     def __init__(
@@ -71,10 +73,12 @@ class Call:
         self._ended = threading.Lock()
         # Set where the usage was asked for in the caller's place, who expects no chunk for it.
         self.hides_usage = False
+        self._process = os.getpid()
         self._start = perf_counter_ns()
 
     def __del__(self) -> None:
-        self.dropped()
+        if self._process == os.getpid():
+            self.dropped()
 
     def answered(self, answer: object) -> None:
         """Note what an answer tells: model, usage, and whether a response failed."""
