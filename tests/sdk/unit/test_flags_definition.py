@@ -116,8 +116,12 @@ def test_a_mistake_is_named_with_its_path(changes: dict[str, object], complaint:
         (b'{"flags": [], "flags": []}', "the name 'flags' is twice in one object"),
         (b'{"flags": [NaN]}', "NaN is no number of JSON"),
         (json.dumps({"flags": [flag(), flag()]}).encode(), "flags[1].key: 'f' is there twice"),
+        (
+            b'{"flags": [{"key": "f", "type": "float", "variants": {"on": 1e999}}]}',
+            "flags[0].variants.on: must be of type float",
+        ),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_a_file_that_is_no_list_of_flags_is_refused(text: bytes, complaint: str) -> None:
     with pytest.raises(InvalidFlagsError) as raised:

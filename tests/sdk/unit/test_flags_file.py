@@ -86,6 +86,18 @@ def test_a_change_within_one_tick_of_the_clock_is_seen(path: Path, later: Clock)
     assert keys_of(source) == ["two"]
 
 
+def test_another_file_of_the_same_time_and_size_is_seen(path: Path, later: Clock) -> None:
+    written(path, "one")
+    changed = path.stat().st_mtime_ns
+    source = FileSource(path, clock=later)
+    written(path, "two")
+    os.utime(path, ns=(changed, changed))
+
+    later.now += CHECK_SECONDS
+
+    assert keys_of(source) == ["two"]
+
+
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
@@ -117,6 +129,10 @@ def test_a_broken_file_keeps_the_last_good_flags_and_says_so_once(
     written(path, "two", age_seconds=10)
     later.now += CHECK_SECONDS
     assert keys_of(source) == ["two"]
+    spoil(path)
+    later.now += CHECK_SECONDS
+    assert keys_of(source) == ["two"]
+    assert len(caplog.records) == 2
 
 
 def test_a_file_that_comes_later_is_read_then(
