@@ -92,13 +92,14 @@ def test_an_unknown_flag_gives_the_default_and_is_reported(
     assert "new_flga" in caplog.text
 
 
-def test_without_a_source_everything_is_the_default() -> None:
+def test_without_a_source_everything_is_the_default(caplog: pytest.LogCaptureFixture) -> None:
     client = FeatureFlags(windsock.get_metrics_collector())
     client.configure(windsock.Settings())
 
     assert client.is_enabled("f", default=True)
     assert client.explain("f").error_code == "PROVIDER_NOT_READY"
     assert "WINDSOCK_FLAGS_FILE" in str(client.explain("f").error_message)
+    assert caplog.text == ""
 
 
 class User(enum.Enum):

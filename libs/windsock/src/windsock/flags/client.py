@@ -55,7 +55,6 @@ class FeatureFlags:
     def install(self, source: FlagSource | None) -> FlagSource | None:
         """Take the flags from ``source`` from now on; return the one before."""
         before, self._source = self._source, source
-        self._exposures = Exposures()
         return before
 
     def is_enabled(
