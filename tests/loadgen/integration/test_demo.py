@@ -154,8 +154,8 @@ def test_suite_that_refuses_the_age_is_found_out_before_anything_is_stored(
 
     assert status == 2
     assert capsys.readouterr().err == (
-        "demo: the suite takes events of the last 7 days, too few for --days 14: start metrics-svc"
-        " with METRICS_MAX_EVENT_AGE_SECONDS=1214100 or more, or use --days 6\n"
+        "demo: the suite takes no events that old, so --days 14 is too many: start metrics-svc with"
+        " METRICS_MAX_EVENT_AGE_SECONDS=1214100 or more, or use --days 6\n"
     )
     assert week_suite.total("performance.count") == 0
 

@@ -12,7 +12,7 @@ from loadgen.courier import IN_FLIGHT, Courier, P
 from loadgen.demo.account import Account
 from loadgen.demo.application import MODELS, Application
 from loadgen.demo.options import Options
-from loadgen.demo.reach import Question, too_long
+from loadgen.demo.reach import Question, how_far, too_long
 from loadgen.demo.showing import commands
 from loadgen.demo.slots import SLOT, History, Slot
 from loadgen.demo.story import DAY, Chapters, Story, chapters
@@ -75,7 +75,8 @@ class Demo:
         def listen(_: Question, answer: Receipt) -> None:
             answers.append(answer)
 
-        self._courier(listen).deliver([Question()], paced=False)
+        question = how_far(self.options.days, datetime.now(UTC))
+        self._courier(listen).deliver([question], paced=False)
         for answer in answers:
             advice = too_long(answer, self.options.days)
             if advice is not None:

@@ -1,48 +1,55 @@
 """How far back a suite takes events: found out before anything is sent that it would store."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
+from loadgen.demo.story import DAY
 from loadgen.ingest import Receipt
 
-# The suite says the limit in days when it refuses an event for its age.
-_LIMIT = re.compile(r"at most ([0-9.]+) days back")
-_LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
 # The oldest hour begins up to an hour before the oldest day, and sending takes its time.
 _MARGIN = timedelta(hours=1, minutes=15)
+# No database keeps this character in a text, so every suite refuses the event, young or old.
+_NEVER_TAKEN = "\0"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A batch with an event of 1970: every suite refuses it, and gives its limit as the reason."""
+    """A batch of which nothing is stored: an event for each number of days that could be meant.
 
+    What a suite names as wrong with each is the answer: it looks at the time first.
+    """
+
+    events: Sequence[object]
     batch_id: UUID = field(default_factory=uuid4)
-    events: Sequence[object] = (
-        {"type": "performance", "operation": "demo", "duration_ms": 0, "timestamp": _LONG_AGO},
-    )
     due_seconds: float = 0.0
 
 
-def too_long(answer: Receipt, days: int) -> str | None:
-    """Return what to do if the suite refuses the oldest of ``days`` days, else None.
+def how_far(days: int, now: datetime) -> Question:
+    """Ask for the beginnings of one day of history, of two, and so on up to ``days``."""
+    return Question(
+        [
+            {
+                "type": "performance",
+                "operation": _NEVER_TAKEN,
+                "duration_ms": 0,
+                "timestamp": now - number * DAY - _MARGIN,
+            }
+            for number in range(1, days + 1)
+        ]
+    )
 
-    A suite that words its refusal otherwise is believed to take everything; what it refuses all
-    the same is counted.
-    """
-    found = _LIMIT.search(answer.rejected[0].detail) if answer.rejected else None
-    if found is None:
+
+def too_long(answer: Receipt, days: int) -> str | None:
+    """Return what to do if the suite refuses the oldest of ``days`` days for its time, else None."""
+    too_old = {each.index + 1 for each in answer.rejected if each.path == "timestamp"}
+    if days not in too_old:
         return None
-    limit = timedelta(days=float(found[1]))
-    needed = timedelta(days=days) + _MARGIN
-    if needed <= limit:
-        return None
-    fits = (limit - _MARGIN) // timedelta(days=1)
-    instead = f", or use --days {fits}" if fits > 0 else ""
+    fits = min(too_old) - 1
+    needed = (days * DAY + _MARGIN).total_seconds()
+    instead = f", or use --days {fits}" if fits else ""
     return (
-        f"the suite takes events of the last {found[1]} days, too few for --days {days}: start"
-        f" metrics-svc with METRICS_MAX_EVENT_AGE_SECONDS={needed.total_seconds():.0f} or more"
-        f"{instead}"
+        f"the suite takes no events that old, so --days {days} is too many: start metrics-svc with"
+        f" METRICS_MAX_EVENT_AGE_SECONDS={needed:.0f} or more{instead}"
     )

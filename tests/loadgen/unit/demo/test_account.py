@@ -1,15 +1,11 @@
-from collections.abc import Callable
 from datetime import UTC, datetime
 from fractions import Fraction
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from loadgen.demo.account import Account
 from loadgen.demo.events import LlmCall, Performance
-from loadgen.demo.reach import Question, too_long
 from loadgen.demo.slots import Slot
 from loadgen.ingest import Receipt, Rejection
 from loadgen.prices import Rates
@@ -84,41 +80,3 @@ def test_model_without_a_price_is_counted_and_not_guessed(account: Account) -> N
 @pytest.mark.parametrize(("tokens", "nanos"), [(1, 2), (3, 8), (5, 12)], ids=["2.5", "7.5", "12.5"])
 def test_half_a_nano_dollar_is_rounded_to_the_even_one(tokens: int, nanos: int) -> None:
     assert Rates(Fraction(5, 2), Fraction(0), Fraction(0)).nanos(tokens, 0, 0) == nanos
-
-
-@pytest.fixture
-def refusal() -> Callable[[str], Receipt]:
-    detail = "Expected a time at most {} days back and 5 minutes ahead"
-    return lambda days: Receipt(0, False, (Rejection(0, detail.format(days), "timestamp"),))
-
-
-def test_suite_of_a_week_is_too_short_for_two(refusal: Callable[[str], Receipt]) -> None:
-    advice = too_long(refusal("7"), 14)
-
-    assert advice is not None
-    assert "events of the last 7 days, too few for --days 14" in advice
-    assert "METRICS_MAX_EVENT_AGE_SECONDS=1214100" in advice
-    assert advice.endswith("or use --days 6")
-
-
-def test_suite_of_a_day_has_no_number_that_fits(refusal: Callable[[str], Receipt]) -> None:
-    advice = too_long(refusal("1"), 2)
-
-    assert advice is not None
-    assert "or use" not in advice
-
-
-@given(st.integers(1, 30))
-def test_suite_of_31_days_takes_every_demo(days: int) -> None:
-    detail = "Expected a time at most 31 days back and 5 minutes ahead"
-
-    assert too_long(Receipt(0, False, (Rejection(0, detail),)), days) is None
-
-
-def test_refusal_in_other_words_is_no_limit() -> None:
-    assert too_long(Receipt(0, False, (Rejection(0, "no"),)), 30) is None
-    assert too_long(Receipt(1, False), 30) is None
-
-
-def test_each_look_at_the_suite_is_a_batch_of_its_own() -> None:
-    assert Question().batch_id != Question().batch_id
