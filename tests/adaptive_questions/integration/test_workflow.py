@@ -119,9 +119,29 @@ async def test_a_group_that_fails_fails_only_its_own_gaps(it: Workload) -> None:
         (refusal(401, "key sk-123 is wrong"), "provider_error", None),
         (Response(b"<html>", media_type="text/html"), "bad_answer", None),
         (Response(b'{"choices": ', media_type="application/json"), "bad_answer", None),
-        (Response(b'{"choices": []}', media_type="application/json"), "bad_answer", None),
+        *(
+            (Response(body, media_type="application/json"), "bad_answer", None)
+            for body in (
+                b"[]",
+                b'{"choices": []}',
+                b'{"choices": [null]}',
+                b'{"choices": [{"index": 0, "message": null}]}',
+                b'{"choices": [{"index": 0, "message": {"content": [1]}}]}',
+            )
+        ),
     ],
-    ids=["429", "503", "401", "no JSON", "half of a JSON", "no choice"],
+    ids=[
+        "429",
+        "503",
+        "401",
+        "no JSON",
+        "half of a JSON",
+        "no object",
+        "no choice",
+        "null for a choice",
+        "null for a message",
+        "numbers for a text",
+    ],
 )
 async def test_what_the_provider_does_wrong_has_a_name(
     it: Workload, answer: Response, code: str, retry_after: float | None
@@ -132,6 +152,31 @@ async def test_what_the_provider_does_wrong_has_a_name(
     assert isinstance(result, GapFailure)
     assert (result.code, result.retry_after) == (code, retry_after)
     assert "sk-123" not in result.detail
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"null", b"[]", b'[{"index": 0}]', b'[{"index": 0, "embedding": ["a"]}]'],
+    ids=bytes.decode,
+)
+async def test_embeddings_that_are_none_are_a_bad_answer(it: Workload, data: bytes) -> None:
+    wrong = Response(b'{"data": %b}' % data, media_type="application/json")
+
+    with refusing(it.simulator, lambda call: None if call.task else wrong):
+        [result] = await it.results(Gap("Ceph", Priority.HIGH))
+
+    assert isinstance(result, GapFailure)
+    assert result.code == "bad_answer"
+
+
+async def test_vectors_of_another_size_find_nothing(it: Workload) -> None:
+    body = b'{"data": [{"index": 0, "embedding": [0.6, 0.8]}]}'
+    short = Response(body, media_type="application/json")
+
+    with refusing(it.simulator, lambda call: None if call.task else short):
+        [answer] = await it.answers(Gap("Nomad", Priority.HIGH))
+
+    assert (answer.similar_questions, answer.resources) == ((), ())
 
 
 async def test_a_provider_that_takes_too_long_is_a_timeout() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import msgspec
+import pytest
 import pytest_asyncio
 from starlette.responses import Response
 
@@ -84,6 +85,27 @@ async def test_a_stream_of_a_gap_that_fails_ends_with_the_failure(it: Workload) 
     failure = events[-1].data["failure"]
     assert isinstance(failure, GapFailure)
     assert failure.code == "provider_error"
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    ["5", "[]", '{"choices": [null]}', '{"choices": [{"index": 0, "delta": {"content": 5}}]}'],
+)
+async def test_a_stream_of_something_else_fails_when_it_comes_again(
+    it: Workload, chunk: str
+) -> None:
+    def wrong(call: Call) -> Response | None:
+        is_writing = call.task.get("task") == "generate_questions"
+        return (
+            Response(f"data: {chunk}\n\n", media_type="text/event-stream") if is_writing else None
+        )
+
+    with refusing(it.simulator, wrong):
+        events = [event async for event in it.questions.stream(KUBERNETES, it.brief, ASKER)]
+
+    failure = events[-1].data["failure"]
+    assert isinstance(failure, GapFailure)
+    assert failure.code == "bad_answer"
 
 
 async def test_a_stream_that_the_provider_cuts_fails_when_it_is_cut_again(it: Workload) -> None:

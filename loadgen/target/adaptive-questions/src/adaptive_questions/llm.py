@@ -8,13 +8,14 @@ from array import array
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 import openai
 from httpx2 import Response
-from openai.types import CreateEmbeddingResponse
-from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
+from msgspec import Meta
+from openai.types.chat import ChatCompletionMessageParam
 
 from adaptive_questions.domain.result import (
     BadAnswerError,
@@ -28,12 +29,42 @@ from adaptive_questions.prompts.forms import Form, Part
 from windsock.integrations.openai import instrument_openai
 
 P = TypeVar("P", bound=Part)
+S = TypeVar("S", bound=msgspec.Struct)
 Hear = Callable[[str], None]
 
 _THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 _MAX_RETRIES = 2
 _MAX_SAID = 300
 _limited: ContextVar[list[float | None] | None] = ContextVar("limited", default=None)
+
+
+class _Text(msgspec.Struct, frozen=True):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    message: _Text
+
+
+class _Completion(msgspec.Struct, frozen=True):
+    choices: Annotated[list[_Choice], Meta(min_length=1)]
+
+
+class _PartOfChoice(msgspec.Struct, frozen=True):
+    delta: _Text | None
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    choices: list[_PartOfChoice] | None
+
+
+class _Embedding(msgspec.Struct, frozen=True):
+    index: int | None
+    embedding: Annotated[list[float], Meta(min_length=1)]
+
+
+class _Embeddings(msgspec.Struct, frozen=True):
+    data: list[_Embedding]
 
 
 class Provider:
@@ -87,12 +118,13 @@ class Provider:
     async def embed(self, texts: Sequence[str], *, model: str) -> list[array[float]]:
         """Return a vector for each of ``texts``, in their order."""
         async with self._turn():
-            answer: object = await self._client.embeddings.create(model=model, input=list(texts))
-        # The client hands on what is no JSON as text.
-        if not isinstance(answer, CreateEmbeddingResponse) or len(answer.data) != len(texts):
+            answer = await self._client.embeddings.create(model=model, input=list(texts))
+            found = _checked(answer, _Embeddings).data
+        if len(found) != len(texts):
             raise BadAnswerError("the provider's answer has not one vector for each text")
-        vectors = [each.embedding for each in sorted(answer.data, key=lambda each: each.index)]
-        return [array("f", vector) for vector in vectors]
+        # Some providers leave the index of an only one out.
+        found.sort(key=lambda each: each.index or 0)
+        return [array("f", each.embedding) for each in found]
 
     async def _text(
         self,
@@ -104,12 +136,10 @@ class Provider:
         async with self._turn():
             if hear is not None:
                 return await self._heard(messages, form, model, hear)
-            answer: object = await self._client.chat.completions.create(
+            answer = await self._client.chat.completions.create(
                 model=model, messages=messages, response_format=form.response_format
             )
-        if not isinstance(answer, ChatCompletion) or not answer.choices:
-            raise BadAnswerError("the provider's answer is none of a model")
-        return answer.choices[0].message.content or ""
+            return _checked(answer, _Completion).choices[0].message.content or ""
 
     async def _heard(
         self,
@@ -128,10 +158,11 @@ class Provider:
         )
         async with stream:
             async for chunk in stream:
-                piece = chunk.choices[0].delta.content if chunk.choices else None
-                if piece:
-                    pieces.append(piece)
-                    hear(piece)
+                choices = _checked(chunk, _Chunk).choices
+                delta = choices[0].delta if choices else None
+                if delta is not None and delta.content:
+                    pieces.append(delta.content)
+                    hear(delta.content)
         return "".join(pieces)
 
     @asynccontextmanager
@@ -154,10 +185,18 @@ class Provider:
         except openai.APIError as error:
             raise _named(error) from error
         except ValueError as error:
-            # JSON that is none, in the body or in an event of a stream.
+            # JSON that is none or of another form, in the body or in an event of a stream.
             raise BadAnswerError("the provider's answer cannot be read") from error
         finally:
             _limited.reset(token)
+
+
+def _checked(answer: object, form: type[S]) -> S:
+    """Return what ``form`` names of ``answer``; raises ``ValueError``.
+
+    The client checks no types, and hands on what is no JSON as text.
+    """
+    return msgspec.convert(answer, form, from_attributes=True)
 
 
 async def _note_limit(response: Response) -> None:

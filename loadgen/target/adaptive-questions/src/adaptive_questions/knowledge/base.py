@@ -96,7 +96,8 @@ class KnowledgeBase:
         try:
             with windsock.track_performance("vector_search", {"shelf": shelf}):
                 answers = await self._client.query_batch_points(_collection(shelf, model), requests)
-        except ApiException as error:
+        # The local mode's word for vectors of another size than those that are there.
+        except (ApiException, ValueError) as error:
             if isinstance(error, UnexpectedResponse) and error.status_code == HTTPStatus.NOT_FOUND:
                 self._filled.discard(model)
             if self._warnings.due():
