@@ -48,7 +48,10 @@ explicit = st.fixed_dictionaries(
         "user_id": st.sampled_from(["u-2", None]),
         "environment": st.just("staging"),
         "chunks": st.integers(),
-        "metadata": st.sampled_from([None, {}, {"chunks": 3, "gap_priority": "LOW"}, 5]),
+        "flags": st.just("none"),
+        "metadata": st.sampled_from(
+            [None, {}, {"chunks": 3, "gap_priority": "LOW"}, {"ratio": math.nan}, 5]
+        ),
     },
 )
 

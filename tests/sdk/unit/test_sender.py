@@ -212,6 +212,19 @@ def test_a_record_that_cannot_be_encoded_does_not_hold_up_the_others() -> None:
     assert rig.counters.dropped() == {"invalid": 2}
 
 
+def test_metadata_cut_by_the_sender_is_counted_once() -> None:
+    rig = Rig()
+    rig.buffer.events.append((time(), "a", None, (1, {"ratio": float("nan")}, ())))
+
+    rig.sender.run_once()
+    rig.record("b")
+    rig.sender.run_once()
+
+    assert rig.operations() == [["a"], ["b"]]
+    stats = rig.counters.stats(buffered=0, spooled_batches=0)
+    assert stats.truncated == 1
+
+
 def test_a_flush_is_reached_when_all_before_it_is_answered() -> None:
     rig = Rig(TryAgain("HTTP 503"))
     rig.record("a")

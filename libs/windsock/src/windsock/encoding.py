@@ -69,6 +69,11 @@ class Encoder:
             f'{{"type":"{kind}","timestamp":"{self._time(recorded_at)}"{named}{fields}{metadata}}}'
         )
 
+    def truncated(self) -> int:
+        """Return how many values were shortened or left out since this was asked last."""
+        count, self._clean.truncated = self._clean.truncated, 0
+        return count
+
     def _time(self, seconds: float) -> str:
         whole = int(seconds)
         if whole != self._second:

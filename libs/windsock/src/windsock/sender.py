@@ -263,6 +263,8 @@ class Sender:
                 characters += len(line)
             if taken % _RECORDS_PER_TURN == 0:
                 time.sleep(0)
+        if truncated := self._encoder.truncated():
+            self._counters.add("truncated", truncated)
         return taken, batch_of(lines) if lines else None
 
     def _encode(self, record: Record) -> str | None:

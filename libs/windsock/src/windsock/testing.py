@@ -41,6 +41,7 @@ class Captured:
                     self._events.append(json.loads(self._encoder.encode(record)))
                 except InvalidFieldError as error:
                     self.counters.invalid(str(error))
+        self.counters.add("truncated", self._encoder.truncated())
         return self._events
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
