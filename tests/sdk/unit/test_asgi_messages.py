@@ -6,6 +6,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+import windsock
+from windsock.ambient import OPERATION
 from windsock.integrations.asgi import WindsockMiddleware
 from windsock.testing import Captured
 
@@ -58,6 +60,26 @@ async def test_an_answer_that_never_ends_is_an_error(captured: Captured) -> None
     await call(half, [])
 
     assert [event["error_type"] for event in captured.events] == ["IncompleteResponse"] * 2
+
+
+async def test_an_empty_piece_is_no_first_byte(captured: Captured) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+
+    await call(app, [])
+
+    assert captured.events[0]["attributes"] == {"http_status": 200}
+
+
+async def test_what_is_recorded_after_a_request_is_not_its_own(captured: Captured) -> None:
+    await call(raw, [], headers=[(b"x-user-id", b"u-1")])
+
+    windsock.get_metrics_collector().record_quality("after", 5)
+    request, after = captured.events
+    assert request["user_id"] == "u-1"
+    assert "user_id" not in after
+    assert OPERATION.get() is None
 
 
 async def test_a_cancelled_request_is_an_error_unless_the_client_has_left(

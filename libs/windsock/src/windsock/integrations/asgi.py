@@ -250,7 +250,7 @@ def _router_of(app: Any) -> Any:
 
 def _template(routes: Iterable[Any], scope: Scope) -> str | None:
     """Return the template that Starlette's way of matching finds, the prefixes of mounts included."""
-    partial = None
+    other_method = None
     for route in routes:
         matches = getattr(route, "matches", None)
         if matches is None:  # Another framework's.
@@ -264,6 +264,6 @@ def _template(routes: Iterable[Any], scope: Scope) -> str | None:
                 return prefix or None
             rest = _template(inside, {**scope, **child_scope})
             return None if rest is None else prefix + rest
-        if match.name == "PARTIAL" and partial is None:
-            partial = route
-    return None if partial is None else partial.path
+        if match.name == "PARTIAL" and other_method is None:
+            other_method = route
+    return None if other_method is None else other_method.path
