@@ -1,6 +1,8 @@
 import asyncio
+import contextvars
 import dataclasses
 import enum
+import types
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -301,6 +303,48 @@ async def test_a_stream_of_a_node_may_end_early_or_fail(captured: Captured) -> N
     assert [unit_of(event) for event in captured.events] == [UNIT, UNIT]
 
 
+@types.coroutine
+def pause() -> Generator[None]:
+    yield
+
+
+def test_a_node_may_be_closed_in_another_context(captured: Captured) -> None:
+    @windsock.track_node
+    async def node(state: object) -> None:
+        await pause()
+
+    run = node(UNIT)
+    contextvars.copy_context().run(run.send, None)
+    run.close()
+
+    [event] = captured.events
+    assert (event["operation"], unit_of(event)) == ("node", UNIT)
+    assert "error_type" not in event
+
+
+def test_a_node_amid_much_metadata_takes_the_room_of_it(captured: Captured) -> None:
+    @windsock.track_node
+    def node(state: object) -> None: ...
+
+    with windsock.context(text="x" * 2_000):
+        node(UNIT)
+
+    assert len(captured.buffer.events) == 2
+    assert unit_of(captured.events[0]) == UNIT
+
+
+def test_nodes_beyond_the_bound_of_the_buffer_are_dropped(captured: Captured) -> None:
+    @windsock.track_node
+    def node(state: object) -> None: ...
+
+    captured.buffer.fast_limit = 1
+    node(UNIT)
+    node(UNIT)
+
+    assert captured.stats().dropped == {"buffer_full": 1}
+    assert len(captured.events) == 1
+
+
 def test_values_that_are_equal_and_read_differently_are_kept_apart(captured: Captured) -> None:
     @windsock.track_node
     def node(state: object) -> None: ...
@@ -325,6 +369,16 @@ class Hostile:
 class HostileMapping(StateOfMapping):
     def __getitem__(self, key: str) -> NoReturn:
         raise ZeroDivisionError
+
+
+def test_a_state_that_cannot_be_read_is_counted(captured: Captured) -> None:
+    @windsock.track_node
+    def node(state: object) -> None: ...
+
+    node(HostileMapping())
+
+    assert [event["operation"] for event in captured.events] == ["node"]
+    assert captured.stats().truncated == 1
 
 
 anything = st.one_of(

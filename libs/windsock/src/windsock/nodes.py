@@ -126,16 +126,15 @@ def _begin(operation: str, state: object) -> _Run:
 def _end(run: _Run, operation: str, error: BaseException | None) -> None:
     inside, ambient, current, start = run
     elapsed = perf_counter_ns() - start
+    failure = None if error is None or ends_normally(error) else (error, error.__traceback__)
     buffer = collector.buffer
     if (
-        error is None
+        failure is None
         and (inside is None or not inside.extra_slots)
         and len(buffer.events) < buffer.fast_limit
     ):
         buffer.events.append((time(), operation, inside, elapsed))
     else:
-        failed = error is not None and not ends_normally(error)
-        failure = (error, error.__traceback__) if failed else None  # type: ignore[union-attr]  # It is one.
         collector.record_block(operation, elapsed, None, failure)
     _leave(ambient, current)
 
