@@ -294,18 +294,29 @@ async def test_a_client_that_leaves_is_no_error(
 async def test_identify_wins_over_the_headers(captured: Captured) -> None:
     def identify(scope: MutableMapping[str, Any]) -> dict[str, object] | None:
         query = scope["query_string"]
-        return {"user_id": query.decode(), "gap_priority": "LOW", "plan": "pro"} if query else None
+        return (
+            {"session_id": query.decode(), "gap_priority": "LOW", "plan": "pro"} if query else None
+        )
 
-    app = application(identify=identify, session_header=None)
+    app = application(identify=identify)
     async with serving(app) as address, httpx.AsyncClient(base_url=address) as client:
-        for path in ("/stream?u-1", "/stream"):
-            await client.get(path, headers={"X-User-Id": "u-2", "X-Session-Id": "s"})
+        for path in ("/stream?s-1", "/stream"):
+            await client.get(path, headers={"X-User-Id": "u-2", "X-Session-Id": "s-2"})
 
     first, second = await requests_of(captured, 2)
-    assert (first["user_id"], first["gap_priority"]) == ("u-1", "LOW")
-    assert first["attributes"]["plan"] == "pro"
-    assert second["user_id"] == "u-2"
-    assert "session_id" not in first
+    assert (first["user_id"], first["session_id"]) == ("u-2", "s-1")
+    assert (first["gap_priority"], first["attributes"]["plan"]) == ("LOW", "pro")
+    assert (second["user_id"], second["session_id"]) == ("u-2", "s-2")
+
+
+async def test_a_header_may_have_another_name_or_none(captured: Captured) -> None:
+    app = application(user_header="X-Account", session_header=None)
+    async with serving(app) as address, httpx.AsyncClient(base_url=address) as client:
+        await client.get("/stream", headers={"X-Account": "a-1", "X-Session-Id": "s-1"})
+
+    [event] = await requests_of(captured)
+    assert event["user_id"] == "a-1"
+    assert "session_id" not in event
 
 
 async def test_the_application_may_name_its_requests(captured: Captured) -> None:

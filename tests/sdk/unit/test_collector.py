@@ -210,15 +210,17 @@ def test_an_event_that_the_service_would_refuse_is_dropped_and_counted(
 def test_what_is_too_long_is_cut_and_counted(captured: Captured) -> None:
     with windsock.track_performance("x" * 1_000, metadata={"text": "y" * 1_000_000}):
         pass
-    windsock.get_metrics_collector().record_performance(
-        "many", 1, attributes={f"key{n}": n for n in range(100)}
-    )
+    with windsock.context(user_id="u" * 201):
+        windsock.get_metrics_collector().record_performance(
+            "many", 1, attributes={f"key{n}": n for n in range(100)}
+        )
 
     long, many = captured.events
     assert len(long["operation"]) == 200
     assert long["attributes"]["text"] == "y" * 1_999 + "…"
     assert len(many["attributes"]) == 32
-    assert captured.stats().truncated == 2
+    assert len(many["user_id"]) == 200
+    assert captured.stats().truncated == 3
 
 
 def test_text_that_is_no_text_does_not_spoil_the_batch(captured: Captured) -> None:
