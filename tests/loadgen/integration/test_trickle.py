@@ -75,6 +75,15 @@ def test_duration_ends_it_too(stub: WorkloadStub, capsys: pytest.CaptureFixture[
     assert f"{stub.requests} answered" in capsys.readouterr().out
 
 
+def test_duration_ends_it_though_requests_are_due_faster_than_they_can_be_made(
+    stub: WorkloadStub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--rate", "1e9", "--duration", "0.2"]) == 0
+
+    (left_out,) = re.findall(r"ended; .* (\d+) left out", capsys.readouterr().out)
+    assert int(left_out) < 1_000_000
+
+
 def test_failures_of_every_kind_are_counted_and_survived(
     stub: WorkloadStub, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +160,20 @@ def test_signal_ends_it_though_requests_hang(stub: WorkloadStub, number: signal.
     assert re.search(r"ended; [1-8] sent, 0 answered, 0 failed", out)
 
 
+def test_second_signal_ends_it_at_once_though_the_suite_hangs(stub: WorkloadStub) -> None:
+    stub.prices_hang = True
+    with subprocess.Popen(
+        [*COMMAND, *FAST], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as trickle:
+        assert stub.arrived.wait(30)
+        trickle.send_signal(signal.SIGINT)
+        trickle.send_signal(signal.SIGTERM)
+        _, err = trickle.communicate(timeout=20)
+
+    assert (trickle.returncode, err) == (0, "")
+    assert stub.requests == 0
+
+
 def test_help_tells_a_newcomer_what_to_do() -> None:
     done = subprocess.run(
         [*COMMAND, "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "100"}
@@ -168,7 +191,8 @@ async def test_real_workload_answers_all_of_it(
         running_simulator(tmp_path) as simulator,
         running_workload(tmp_path, simulator, QUESTIONS_LOG_LEVEL="warning") as workload,
     ):
-        status = main(["--rate", "1200", "--requests", "40", "--endpoint", workload.url])
+        # So many have every kind of request among them.
+        status = main(["--rate", "1200", "--requests", "20", "--endpoint", workload.url])
 
     assert status == 0
-    assert "40 sent, 40 answered, 0 failed" in capsys.readouterr().out
+    assert "20 sent, 20 answered, 0 failed" in capsys.readouterr().out

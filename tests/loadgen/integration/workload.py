@@ -37,6 +37,7 @@ class WorkloadStub:
     sessions: set[str] = field(default_factory=set)
     authorization: set[str | None] = field(default_factory=set)
     has_prices: bool = True
+    prices_hang: bool = False
     price_changes: int = 0
     prices_set: int = 0
     most_at_once: int = 0
@@ -56,6 +57,11 @@ class _Handler(BaseHTTPRequestHandler):
     stub: WorkloadStub
 
     def do_GET(self) -> None:
+        if self.stub.prices_hang:
+            self.stub.arrived.set()
+            self.stub.released.wait(30)
+            self.close_connection = True
+            return
         if not self.stub.has_prices:
             self._answer(404, {"title": "Not Found"})
             return

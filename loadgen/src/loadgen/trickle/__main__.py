@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             most_seconds=options.duration or inf,
         )
         _say(f"trickle: {options.rate:g} requests a minute to {options.endpoint}")
-        set_prices(PriceList(options.endpoint, api_key=settings.api_key), trickle.tell)
         try:
+            set_prices(PriceList(options.endpoint, api_key=settings.api_key), trickle.tell)
             total = trickle.run()
         except KeyboardInterrupt:
             return EXIT_OK

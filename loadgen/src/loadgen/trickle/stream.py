@@ -42,19 +42,16 @@ class Trickle:
     _backoff: Backoff = field(default_factory=Backoff)
     _news: SimpleQueue[Outcome | str] = field(default_factory=SimpleQueue)
     _under_way: int = 0
+    _next_line: float = inf
 
     def run(self) -> Counts:
         """Make requests, say how it goes every minute, and return the totals."""
         started = monotonic()
-        next_line = started + LINE_SECONDS
+        self._next_line = started + LINE_SECONDS
         for seconds in self.due:
-            due = min(started + seconds, started + self.most_seconds)
-            while (now := monotonic()) < due and not self.stopped():
-                self._collect(min(due - now, next_line - now))
-                if monotonic() >= next_line:
-                    self._print_line()
-                    next_line += LINE_SECONDS
-            if self.stopped() or seconds >= self.most_seconds:
+            due = started + min(seconds, self.most_seconds)
+            self._wait_until(due)
+            if self.stopped() or monotonic() >= started + self.most_seconds:
                 break
             self._make(next(self.asks), late=monotonic() - due)
             if self.total.sent + self._minute.sent >= self.most_requests:
@@ -66,6 +63,16 @@ class Trickle:
     def tell(self, text: str) -> None:
         """Say something from another thread."""
         self._news.put(text)
+
+    def _wait_until(self, due: float) -> None:
+        while True:
+            now = monotonic()
+            if now >= self._next_line:
+                self._print_line()
+                self._next_line = now + LINE_SECONDS
+            if now >= due or self.stopped():
+                return
+            self._collect(min(due, self._next_line) - now)
 
     def _make(self, ask: Ask, *, late: float) -> None:
         self._collect(0)
@@ -86,7 +93,7 @@ class Trickle:
     def _collect(self, seconds: float) -> None:
         """Take what other threads tell, waiting for the first of it for a moment."""
         try:
-            news = self._news.get(timeout=max(0.0, min(seconds, _LOOK_UP_SECONDS)))
+            news = self._news.get(timeout=min(seconds, _LOOK_UP_SECONDS))
             while True:
                 if isinstance(news, str):
                     self.say(news)
