@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from loadgen.demo.events import LlmCall
 from loadgen.demo.slots import Slot
@@ -33,12 +32,10 @@ class Account:
     output_tokens: int = 0
     cost_nanos: int = 0
     unpriced_calls: int = 0
-    first: datetime | None = None
 
     def add(self, slot: Slot, receipt: Receipt) -> None:
         """Count a batch that the suite has answered."""
         self.slots += 1
-        self.first = min(self.first or slot.begins, slot.begins)
         self.refused += len(receipt.rejected)
         self.rejections += receipt.rejected[: _SHOWN_REJECTIONS - len(self.rejections)]
         if receipt.duplicate:
