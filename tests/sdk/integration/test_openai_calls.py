@@ -101,6 +101,9 @@ async def test_what_is_no_call_of_a_model_is_not_recorded(
     client: openai.AsyncOpenAI, captured: Captured
 ) -> None:
     models = await client.models.list()
+    # The provider knows no list of stored chats, which has the path of a new one.
+    with pytest.raises(openai.APIStatusError):
+        await client.chat.completions.list()
 
     assert [model.id for model in models.data] == [MODEL]
     assert captured.events == []

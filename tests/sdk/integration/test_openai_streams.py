@@ -60,10 +60,13 @@ async def test_the_first_token_is_the_first_text(
     assert the_call(captured)["attributes"]["time_to_first_token_ms"] >= 100
 
 
+@pytest.mark.parametrize("where", ["argument", "extra_body"])
 async def test_a_caller_who_asks_for_the_usage_gets_it(
-    client: openai.AsyncOpenAI, captured: Captured
+    client: openai.AsyncOpenAI, captured: Captured, where: str
 ) -> None:
-    chunks = await chunks_of(client, stream_options={"include_usage": True})
+    asked = {"stream_options": {"include_usage": True}}
+
+    chunks = await chunks_of(client, **(asked if where == "argument" else {"extra_body": asked}))
 
     assert chunks[-1].choices == []
     assert chunks[-1].usage is not None

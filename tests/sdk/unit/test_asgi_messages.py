@@ -1,7 +1,9 @@
 """What the middleware makes of messages that real servers send seldom."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextvars
+import types
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, NoReturn
 
 import pytest
@@ -96,6 +98,29 @@ async def test_a_cancelled_request_is_an_error_unless_the_client_has_left(
     waiting, left = captured.events
     assert (waiting["status"], waiting["error_type"]) == ("error", "CancelledError")
     assert (left["status"], left["attributes"]) == ("ok", {"client_disconnected": True})
+
+
+@types.coroutine
+def pause() -> Generator[None]:
+    yield
+
+
+def test_a_request_may_be_closed_in_another_context(captured: Captured) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await pause()
+
+    request = call(app, [])
+    contextvars.copy_context().run(request.send, None)
+    request.close()
+
+    assert [event["operation"] for event in captured.events] == ["GET unmatched"]
+
+
+def test_a_header_that_is_too_long_is_cut_and_counted(captured: Captured) -> None:
+    asyncio.run(call(raw, [], headers=[(b"x-user-id", b"u" * 201)]))
+
+    assert len(captured.events[0]["user_id"]) == 200
+    assert captured.stats().truncated == 1
 
 
 async def test_a_bug_is_an_error_even_if_the_client_has_left(captured: Captured) -> None:
