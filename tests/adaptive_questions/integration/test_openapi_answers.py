@@ -206,7 +206,7 @@ async def test_document_is_served_as_it_lies_in_the_package(client: httpx.AsyncC
 
 
 ARGUMENTS = (
-    "--phases=examples,fuzzing", "--max-examples=5", "--seed=1", "--generation-database=none",
+    "--phases=examples,fuzzing", "--max-examples=3", "--seed=1", "--generation-database=none",
     "--no-color",
 )  # fmt: skip
 
