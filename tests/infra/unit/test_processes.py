@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from windsock_embedded import processes
@@ -39,6 +40,23 @@ def test_a_recorded_process_is_stopped(
     assert folder.sweep() == ["sleeper"]
     assert sleeper[1].wait(5) == -signal.SIGTERM
     assert folder.records() == []
+
+
+@pytest.mark.parametrize("recorded", [False, True], ids=["own", "recorded"])
+def test_a_paused_process_is_stopped_by_the_first_signal(
+    sleeper: tuple[Program, subprocess.Popen[bytes]], *, recorded: bool
+) -> None:
+    program, process = sleeper
+    process.send_signal(signal.SIGSTOP)
+    paused = psutil.Process(process.pid)
+    assert processes.wait_until(lambda: paused.status() == psutil.STATUS_STOPPED, 5)
+
+    if recorded:
+        processes.stop_recorded(processes.record_of(program, process), seconds=1)
+    else:
+        processes.stop(replace(program, stop_seconds=1), process)
+
+    assert process.wait(5) == -signal.SIGTERM
 
 
 def test_a_stranger_with_a_recorded_pid_is_spared(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -151,6 +152,8 @@ def stop(program: Program, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None:
             break
         process.send_signal(sig)
+        # One that was paused takes a signal only when it goes on.
+        process.send_signal(signal.SIGCONT)
         try:
             process.wait(program.stop_seconds)
         except subprocess.TimeoutExpired:
@@ -164,7 +167,9 @@ def stop_recorded(record: ProcessRecord, *, seconds: float = 10.0) -> bool:
     for sig in (*record.stop_signals, signal.SIGKILL):
         if not record.alive():
             break
-        os.kill(record.pid, sig)
+        with suppress(ProcessLookupError):
+            os.kill(record.pid, sig)
+            os.kill(record.pid, signal.SIGCONT)
         wait_until(lambda: not record.alive(), seconds)
     return kill_group(record.pid, record.executable) or found
 
