@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.fixtures.servers import REPOSITORY, server_folder
+from tests.fixtures.servers import REPOSITORY, in_memory, server_folder
 from tests.fixtures.stacks import LAUNCHER, EmbeddedStack
 from windsock_embedded.processes import wait_until
 
@@ -23,7 +23,7 @@ DEMO = ("llm-simulator", "adaptive-questions", "trickle")
 def demo(request: pytest.FixtureRequest) -> Iterator[EmbeddedStack]:
     """Give a stack with a demo that is not up yet; a parameter names another launcher."""
     launcher: str = getattr(request, "param", LAUNCHER)
-    with server_folder() as folder:
+    with server_folder(in_memory()) as folder:
         stack = EmbeddedStack(folder, launcher=launcher, demo=True)
         yield stack
         stack.run("down")

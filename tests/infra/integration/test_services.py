@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fixtures.servers import server_folder
+from tests.fixtures.servers import in_memory, server_folder
 from tests.fixtures.stacks import EmbeddedStack
 from windsock_embedded.processes import wait_until
 
@@ -30,7 +30,7 @@ def _dashboard(stack: EmbeddedStack) -> int:
 
 
 def test_events_sent_through_the_gateway_are_there_after_down_and_up() -> None:
-    with server_folder() as folder:
+    with server_folder(in_memory()) as folder:
         stack = EmbeddedStack(folder, launcher="windsock_embedded")
         try:
             stack.up()
@@ -73,7 +73,7 @@ def _shows_life(stack: EmbeddedStack) -> bool:
 
 @pytest.mark.slow
 def test_within_a_minute_of_up_all_six_endpoints_show_the_demo_s_life() -> None:
-    with server_folder() as folder:
+    with server_folder(in_memory()) as folder:
         stack = EmbeddedStack(folder, launcher="windsock_embedded", demo=True)
         try:
             up = stack.up()
