@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import time
 from typing import Any
 
@@ -12,7 +11,6 @@ from openai.types.chat import ChatCompletionChunk
 
 import windsock
 from tests.sdk.integration.provider_server import MODEL, Answer, Provider
-from windsock.integrations._openai_call import ENDPOINTS, Call
 from windsock.integrations.openai import instrument_openai
 from windsock.testing import Captured
 
@@ -204,20 +202,6 @@ async def test_a_stream_that_is_dropped_is_recorded_up_to_its_last_item(
     call = the_call(captured)
     assert call["status"] == "ok"
     assert call["duration_ms"] <= (came - began) * 1e3
-
-
-def test_a_forked_child_leaves_its_parent_s_calls_to_the_parent(captured: Captured) -> None:
-    call = Call(ENDPOINTS["/chat/completions"], "chat", None, "gpt-4o-mini")
-
-    child = os.fork()
-    if child == 0:
-        del call
-        os._exit(windsock.get_metrics_collector().stats().buffered)
-    _, status = os.waitpid(child, 0)
-    del call
-
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert the_call(captured)["attributes"] == {"tokens": "unknown"}
 
 
 async def test_a_reader_cancelled_while_it_waits_is_an_error(
