@@ -106,22 +106,27 @@ def _path(text: str) -> Path | None:
     return Path(text).expanduser() if text else None
 
 
+def _whole(text: str, *, most: int | None = None) -> int:
+    bounds = "from 1 on" if most is None else f"from 1 to {most}"
+    wrong = ValueError(f"it must be a whole number {bounds}")
+    try:
+        value = int(text)
+    except ValueError:
+        raise wrong from None
+    if value < 1 or (most is not None and value > most):
+        raise wrong
+    return value
+
+
 def _port(text: str) -> int:
-    value = int(text)
-    if not 0 < value < 65_536:
-        raise ValueError("it must be a port from 1 to 65535")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError("it must be a whole number from 1 on")
-    return value
+    return _whole(text, most=65_535)
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
         raise ValueError("it must be a number of seconds above 0")
     return value
@@ -142,7 +147,7 @@ _CONVERT: dict[str, Callable[[str], object]] = {
     "auth": _one_of("off"),
     "log_format": _one_of("json", "console"),
     "log_level": _one_of("debug", "info", "warning", "error"),
-    "max_requests": _count,
+    "max_requests": _whole,
     "request_timeout_seconds": _seconds,
     "heartbeat_seconds": _seconds,
     "openai_base_url": _address("http", "https"),
@@ -151,11 +156,11 @@ _CONVERT: dict[str, Callable[[str], object]] = {
     "model": _optional(_text),
     "embedding_model": _optional(_text),
     "model_timeout_seconds": _seconds,
-    "max_model_calls": _count,
+    "max_model_calls": _whole,
     "redis_url": _optional(_address("redis", "rediss", "unix")),
     "qdrant_url": _optional(_address("http", "https")),
     "qdrant_api_key": _optional(_header),
-    "l1_entries": _count,
+    "l1_entries": _whole,
     "l1_ttl_seconds": _seconds,
     "l2_ttl_seconds": _seconds,
     "flags_file": _path,
