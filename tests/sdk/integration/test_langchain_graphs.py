@@ -95,6 +95,16 @@ async def test_each_node_tool_and_retriever_is_recorded_once(captured: Captured)
     assert [call["operation"] for call in captured.of_type("llm_call")] == ["ask"]
 
 
+async def test_a_chain_that_bears_the_name_of_its_node_is_no_node(captured: Captured) -> None:
+    async def ask_again(state: State) -> State:
+        said = await RunnableLambda(lambda text: text, name="ask_again").ainvoke("Why?")
+        return {"said": [said]}
+
+    await graph(ask_again=ask_again).ainvoke({"said": []}, watched())
+
+    assert operations(captured) == ["ask_again"]
+
+
 async def test_what_happens_in_a_node_belongs_to_the_user_of_its_state(captured: Captured) -> None:
     state = {"user_id": "u-1", "gap_priority": "HIGH", "said": []}
 
