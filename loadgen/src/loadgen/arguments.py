@@ -1,9 +1,23 @@
-"""Values on a command line, checked; what is wrong is said with what was expected."""
+"""What command lines share: their form, and values checked by saying what was expected."""
 
 import argparse
 import math
 
 from loadgen.ingest import check_endpoint
+
+
+def command_line(
+    prog: str, *, description: str, examples: str, usage: str | None = None
+) -> argparse.ArgumentParser:
+    """Make a parser whose texts are printed as they are and whose options are written in full."""
+    return argparse.ArgumentParser(
+        prog=prog,
+        usage=usage,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def positive(text: str) -> float:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadgen.arguments import endpoint, label, positive, whole
+from loadgen.arguments import command_line, endpoint, label, positive, whole
 from loadgen.settings import Settings
 
 _DESCRIPTION = """\
@@ -62,13 +62,11 @@ def parse_options(arguments: Sequence[str] | None, settings: Settings) -> Option
 
 
 def _parser(settings: Settings) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="./task replay --",
+    parser = command_line(
+        "./task replay --",
         usage="%(prog)s FILE [options]",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=_EXAMPLES,
     )
     parser.add_argument("file", metavar="FILE", help="the trace, or - for standard input")
     _add_time(parser.add_argument_group("time"))

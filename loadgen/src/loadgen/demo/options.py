@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadgen.arguments import endpoint
+from loadgen.arguments import command_line, endpoint
 from loadgen.settings import Settings
 
 MOST_DAYS = 30
@@ -43,13 +43,11 @@ class Options:
 
 def parse_options(arguments: Sequence[str] | None, settings: Settings) -> Options:
     """Read the arguments; a mistake ends the process with status 2 and one line about it."""
-    parser = argparse.ArgumentParser(
-        prog="./task demo --",
+    parser = command_line(
+        "./task demo --",
         usage="%(prog)s [options]",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=_EXAMPLES,
     )
     parser.add_argument(
         "--days",

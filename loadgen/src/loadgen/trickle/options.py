@@ -1,10 +1,9 @@
 """The command line of the trickle."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadgen.arguments import endpoint, positive, whole
+from loadgen.arguments import command_line, endpoint, positive, whole
 from loadgen.settings import Settings
 
 _DESCRIPTION = """\
@@ -43,12 +42,10 @@ class Options:
 
 def parse_options(arguments: Sequence[str] | None, settings: Settings) -> Options:
     """Read the arguments; a mistake ends the process with status 2 and one line about it."""
-    parser = argparse.ArgumentParser(
-        prog="python -m loadgen.trickle",
+    parser = command_line(
+        "python -m loadgen.trickle",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        examples=_EXAMPLES,
     )
     parser.add_argument(
         "--endpoint",
