@@ -27,15 +27,6 @@ async def month_suite(
 
 
 @pytest_asyncio.fixture
-async def empty_suite(
-    new_database: Callable[[], Awaitable[str]], tmp_path: Path
-) -> AsyncGenerator[Suite]:
-    """Give such a metrics service to one test alone."""
-    async with running_suite(await new_database(), tmp_path, max_age_days=31) as suite:
-        yield suite
-
-
-@pytest_asyncio.fixture
 async def week_suite(database_url: str, tmp_path: Path) -> AsyncGenerator[Suite]:
     """Give a metrics service with the default limit of a week."""
     async with running_suite(database_url, tmp_path, max_age_days=7) as suite:
