@@ -25,6 +25,7 @@ class Account:
     events: Counter[str] = field(default_factory=Counter)
     """Stored now, by type."""
     already_there: int = 0
+    """Half hours; nobody knows from here how many events a former run sent of them."""
     refused: int = 0
     rejections: list[Rejection] = field(default_factory=list)
     input_tokens: int = 0
@@ -39,7 +40,7 @@ class Account:
         self.refused += len(receipt.rejected)
         self.rejections += receipt.rejected[: _SHOWN_REJECTIONS - len(self.rejections)]
         if receipt.duplicate:
-            self.already_there += len(slot.events)
+            self.already_there += 1
             return
         self.requests += slot.requests
         refused = {rejection.index for rejection in receipt.rejected}
@@ -70,7 +71,7 @@ class Account:
         lines = [
             f"{self.requests:,} requests stored as {stored:,} events in {seconds:,.1f} s{rate}",
             f"  events  {by_type or 'none'}",
-            f"  kept    {self.already_there:,} already there, {self.refused:,} refused",
+            f"  kept    {self.already_there:,} half hours already there, {self.refused:,} events refused",
             (
                 f"  tokens  {self.input_tokens:,} in (of them {self.cached_input_tokens:,} cached),"
                 f" {self.output_tokens:,} out"

@@ -54,7 +54,7 @@ def test_stored_events_are_counted_and_charged(account: Account) -> None:
 
 
 def test_batch_that_the_suite_had_is_charged_nothing(account: Account) -> None:
-    account.add(slot(call(100)), Receipt(0, True))
+    account.add(slot(call(100), call(40)), Receipt(0, True))
 
     assert (account.already_there, account.events.total(), account.cost_nanos) == (1, 0, 0)
     assert account.slots == 1
