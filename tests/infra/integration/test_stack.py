@@ -25,6 +25,7 @@ def test_a_detached_stack_answers_and_leaves_nothing_when_down(stack: EmbeddedSt
 
     assert answer.status_code == 200
     assert f"gateway            {stack.gateway}" in up.stdout
+    assert up.stdout.endswith(f"\n./task down -- --data-dir {stack.folder} stops it.\n")
     assert "password" in up.stdout
     assert (stack.folder / "postgres.password").read_text().strip() not in up.stdout
     assert down.returncode == 0, down.stderr

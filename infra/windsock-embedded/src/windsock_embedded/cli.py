@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from windsock_embedded import migrations, postgres
 from windsock_embedded.errors import EmbeddedError
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None, *, services: Sequence[Service] 
         if options.command == "down":
             return _down(folder)
         if options.command == "status":
-            return _status(folder)
+            return _status(stack)
         return _migrate(stack)
     except EmbeddedError as error:
         print(f"windsock: {error}", file=sys.stderr)
@@ -132,6 +133,12 @@ def _announce(folder: Folder, last: str) -> None:
     print(f"\n{last}", flush=True)
 
 
+def _how_to_stop(settings: Settings) -> str:
+    usual = Settings.from_env(settings.environment).data_dir
+    named = "" if settings.data_dir == usual else f" -- --data-dir {quote(str(settings.data_dir))}"
+    return f"./task down{named} stops it."
+
+
 def _detach(stack: Stack) -> int:
     """Run the stack in a process of its own and return when it is ready or has failed.
 
@@ -168,7 +175,7 @@ def _run_detached(stack: Stack, writer: int) -> int:
     os.setsid()
 
     def ready() -> None:
-        _announce(stack.folder, "./task down stops it.")
+        _announce(stack.folder, _how_to_stop(stack.settings))
         log = os.open(stack.folder.log("launcher"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
@@ -198,7 +205,8 @@ def _down(folder: Folder) -> int:
     return 0
 
 
-def _status(folder: Folder) -> int:
+def _status(stack: Stack) -> int:
+    folder = stack.folder
     if not folder.locked():
         print("Nothing is up.")
         return 1
@@ -206,7 +214,7 @@ def _status(folder: Folder) -> int:
         print(
             f"  {record.name:<{NAME_WIDTH}} {'running' if record.alive() else 'dead'}, pid {record.pid}"
         )
-    _announce(folder, "./task down stops it.")
+    _announce(folder, _how_to_stop(stack.settings))
     return 0
 
 
