@@ -119,6 +119,34 @@ def test_every_request_is_timed_as_a_whole_and_in_its_steps(two_days: list[Slot]
         assert sum(found[route] for route in ROUTES) == found["start"] == slot.requests
 
 
+def test_provider_keeps_prompts_from_1024_tokens_on_in_steps_of_128(two_days: list[Slot]) -> None:
+    calls = [e for slot in two_days for e in slot.events if isinstance(e, LlmCall)]
+
+    kept = {call.cached_input_tokens for call in calls}
+
+    assert kept == {0, 1024 + 4 * 128, 1024 + 5 * 128}
+    assert all(call.cached_input_tokens <= call.input_tokens for call in calls)
+
+
+def test_request_fails_as_http_says_it_unless_its_stream_had_begun() -> None:
+    troubled = slots(STORY, TOLD.trouble, TOLD.trouble + HOUR)
+    requests = [e for slot in troubled for e in slot.events if e.operation in ROUTES]
+    route = "POST /api/adaptive-questions/generate"
+
+    said = {
+        (e.operation, e.error_type, msgspec.json.decode(e.attributes)["http_status"])
+        for e in requests
+        if isinstance(e, Performance) and e.operation in {route, f"{route}/stream"}
+    }
+
+    assert said == {
+        (route, None, 200),
+        (route, "HTTP 503", 503),
+        (route, "HTTP 504", 504),
+        (f"{route}/stream", None, 200),
+    }
+
+
 def test_variants_are_told_once_a_day_for_each_user(two_days: list[Slot]) -> None:
     seen = Counter(
         (event.timestamp.date(), event.flag_key, event.targeting_key)
