@@ -148,9 +148,8 @@ def summary(
         for event, rejection in tally.rejections
     ]
     if tally.first is not None and tally.last is not None:
-        key = ' -H "Authorization: Bearer $WINDSOCK_API_KEY"' if needs_key else ""
         lines += [f"  from    {tally.first}", f"  to      {tally.last}"]
-        lines += ["What the dashboard makes of it:", f"  curl -s{key} '{dashboard}'"]
+        lines += ["What the dashboard makes of it:", f"  {curl(needs_key=needs_key)} '{dashboard}'"]
     return lines
 
 
@@ -163,6 +162,11 @@ def dashboard_address(
     window = max(1, min(minutes + _WINDOW_SLACK_MINUTES, _LONGEST_WINDOW_MINUTES))
     query = urlencode({"time_window_minutes": window, **filters})
     return f"{endpoint.rstrip('/')}/api/metrics/dashboard?{query}"
+
+
+def curl(*, needs_key: bool) -> str:
+    """Return how a request to the suite begins; the key is named and not shown."""
+    return "curl -s" + (' -H "Authorization: Bearer $WINDSOCK_API_KEY"' if needs_key else "")
 
 
 def say(console: Console, line: str) -> None:

@@ -1,17 +1,16 @@
 """Commands that show each part of the story in the suite's answers."""
 
-import math
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from loadgen.demo.story import HOUR, Chapters
+from loadgen.report import curl, dashboard_address
 
 _DAY_SECONDS, _HOUR_SECONDS = 86_400, 3_600
 _TEN_MINUTES_SECONDS = 600
-_LONGEST_WINDOW_MINUTES = 43_200
 _FLAG = "use_prompt_cache_optimizer"
 _WRITING = "generate_question"
 
@@ -20,15 +19,15 @@ Query = Mapping[str, Any]
 
 def commands(endpoint: str, told: Chapters, *, now: datetime, needs_key: bool) -> Iterator[str]:
     """Yield lines of text, and a curl command below each."""
-    base = f"{endpoint.rstrip('/')}/api/metrics"
-    curl = "  curl -s" + (' -H "Authorization: Bearer $WINDSOCK_API_KEY"' if needs_key else "")
-    minutes = min(math.ceil((now - told.begins) / timedelta(minutes=1)), _LONGEST_WINDOW_MINUTES)
+    begin = f"  {curl(needs_key=needs_key)}"
+    glance = dashboard_address(endpoint, first=told.begins.isoformat(), now=now, filters={})
     yield "All of it at a glance:"
-    yield f"{curl} '{base}/dashboard?time_window_minutes={minutes}'"
+    yield f"{begin} '{glance}'"
+    address = f"{endpoint.rstrip('/')}/api/metrics/query"
     for title, body in questions(told).items():
         yield f"{title}:"
         text = msgspec.json.encode(body).decode()
-        yield f"{curl} {base}/query -H 'Content-Type: application/json' -d '{text}'"
+        yield f"{begin} {address} -H 'Content-Type: application/json' -d '{text}'"
 
 
 def questions(told: Chapters) -> dict[str, Query]:
