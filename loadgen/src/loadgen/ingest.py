@@ -33,7 +33,7 @@ class IngestError(Exception):
 
 
 class StoppedError(Exception):
-    """The operator stopped the replay before the batch was confirmed."""
+    """The operator stopped the command before the batch was confirmed."""
 
 
 class Rejection(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What a replay takes from the environment; everything else is an option."""
+"""What the commands take from the environment; everything else is an option."""
 
 import os
 from collections.abc import Mapping
