@@ -1,12 +1,13 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import msgspec
 import pytest
 
 from loadgen.demo.application import Application
-from loadgen.demo.events import Exposure, LlmCall, Performance, Quality
+from loadgen.demo.events import Cache, Exposure, LlmCall, Performance, Quality
 from loadgen.demo.slots import SLOT, History, Slot
 from loadgen.demo.story import DAY, HOUR, Story, chapters
 from tests.loadgen.unit.demo.walks import END, STORY, TOLD
@@ -100,6 +101,11 @@ def test_operations_are_those_of_the_workload(two_days: list[Slot]) -> None:
     assert {event.operation for event in events if isinstance(event, Quality)} == {
         "evaluate_quality_node_async"
     }
+    assert {event.evaluator for event in events if isinstance(event, Quality)} == {
+        f"{stage}:{rubric}_rubric"
+        for stage in ("first_pass", "after_refinement", "on_request")
+        for rubric in ("standard", "advanced")
+    }
 
 
 def test_every_event_has_its_user_and_those_of_nodes_priority_and_flags(
@@ -128,22 +134,30 @@ def test_provider_keeps_prompts_from_1024_tokens_on_in_steps_of_128(two_days: li
     assert all(call.cached_input_tokens <= call.input_tokens for call in calls)
 
 
+def test_each_answered_prompt_is_a_look_up_in_the_providers_cache(two_days: list[Slot]) -> None:
+    for slot in two_days:
+        for event, following in pairwise(slot.events):
+            if isinstance(event, LlmCall) and event.output_tokens:
+                assert isinstance(following, Cache)
+                assert (following.layer, following.hit) == ("prompt", event.cached_input_tokens > 0)
+
+
 def test_request_fails_as_http_says_it_unless_its_stream_had_begun() -> None:
     troubled = slots(STORY, TOLD.trouble, TOLD.trouble + HOUR)
     requests = [e for slot in troubled for e in slot.events if e.operation in ROUTES]
     route = "POST /api/adaptive-questions/generate"
 
     said = {
-        (e.operation, e.error_type, msgspec.json.decode(e.attributes)["http_status"])
+        (e.operation, e.status, e.error_type, msgspec.json.decode(e.attributes)["http_status"])
         for e in requests
         if isinstance(e, Performance) and e.operation in {route, f"{route}/stream"}
     }
 
     assert said == {
-        (route, None, 200),
-        (route, "HTTP 503", 503),
-        (route, "HTTP 504", 504),
-        (f"{route}/stream", None, 200),
+        (route, "ok", None, 200),
+        (route, "error", "HTTP 503", 503),
+        (route, "error", "HTTP 504", 504),
+        (f"{route}/stream", "ok", None, 200),
     }
 
 
