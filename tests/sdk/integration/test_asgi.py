@@ -21,7 +21,7 @@ from starlette.routing import Host, Mount, Route
 
 import windsock
 from windsock.ambient import OPERATION
-from windsock.integrations.asgi import WindsockMiddleware
+from windsock.integrations.asgi import WindsockMiddleware, mark_failed
 from windsock.testing import Captured
 from windsock_kit.testing import serving
 
@@ -379,3 +379,34 @@ async def test_it_may_stand_around_an_application_that_is_mounted(captured: Capt
 
     [event] = await requests_of(captured)
     assert event["operation"] == "GET /ask/{gap}"
+
+
+async def test_a_stream_that_fails_after_its_200_is_an_error(captured: Captured) -> None:
+    async def parts(request: Request) -> AsyncGenerator[str]:
+        yield "one"
+        mark_failed(request.scope, "provider_error", "the provider went away")
+        yield "failure"
+
+    async def failing(request: Request) -> Response:
+        return StreamingResponse(parts(request))
+
+    inner = Starlette(routes=[Route("/stream", failing)])
+    app = Starlette(
+        routes=[Mount("/inner", app=inner)], middleware=[Middleware(WindsockMiddleware)]
+    )
+    async with serving(app) as address, httpx.AsyncClient(base_url=address) as client:
+        assert (await client.get("/inner/stream")).status_code == 200
+
+    [event] = await requests_of(captured)
+    assert (event["operation"], event["status"]) == ("GET /inner/stream", "error")
+    assert event["error_type"] == "provider_error"
+    assert event["error_message"] == "the provider went away"
+    assert event["attributes"]["http_status"] == 200
+
+
+def test_marking_a_request_that_nobody_records_does_nothing() -> None:
+    scope: dict[str, Any] = {"type": "http"}
+
+    mark_failed(scope, "provider_error")
+
+    assert scope == {"type": "http"}

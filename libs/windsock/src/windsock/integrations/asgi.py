@@ -28,6 +28,7 @@ _METHODS = frozenset(
 )
 _LAST_PARTS = frozenset(["http.response.body", "http.response.pathsend"])
 _DEEPEST = 50
+_EXCHANGE = "windsock.exchange"
 
 
 class WindsockMiddleware:
@@ -76,6 +77,8 @@ class WindsockMiddleware:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(self._operation(scope), receive, send)
+        # Under a key of its own, for mark_failed; those who pass a scope on may copy it.
+        scope[_EXCHANGE] = exchange
         tokens = AMBIENT.set(self._ambient(scope)), OPERATION.set(exchange.operation)
         try:
             await self.app(scope, exchange.receive, exchange.send)
@@ -128,6 +131,17 @@ class WindsockMiddleware:
             return None
 
 
+def mark_failed(scope: Scope, error_type: str, error_message: str | None = None) -> None:
+    """Record the request of ``scope`` as an error, whatever its status turns out to be.
+
+    For an answer that began well, such as a stream that has to end with an error. To be called
+    before the last byte; where no middleware records the request, it does nothing.
+    """
+    exchange = scope.get(_EXCHANGE)
+    if exchange is not None:
+        exchange.failure = {"error_type": error_type, "error_message": error_message}
+
+
 async def _send_last(send: Send, message: Message) -> None:
     """Pass on what the lifespan tells; its end waits until the events are sent.
 
@@ -155,11 +169,13 @@ class _Exchange:
         "_send",
         "_start",
         "_status",
+        "failure",
         "operation",
     )
 
     def __init__(self, operation: str, receive: Receive, send: Send) -> None:
         self.operation = operation
+        self.failure: dict[str, str | None] | None = None
         self._receive = receive
         self._send = send
         self._status: int | None = None
@@ -219,6 +235,8 @@ class _Exchange:
         fields: dict[str, Any] = {"error_type": incomplete}
         if error is not None:
             fields = error_fields(error, error.__traceback__)
+        elif self.failure is not None:
+            fields = {**self.failure}
         elif self._status is not None and self._status >= 500:
             fields["error_type"] = f"HTTP {self._status}"
         collector.record_performance(
