@@ -126,9 +126,12 @@ def test_trouble_lasts_an_hour() -> None:
         TOLD.trouble + HOUR,
     ]
 
-    failing = [conditions(STORY, TOLD, moment).failing for moment in moments]
+    found = [conditions(STORY, TOLD, moment) for moment in moments]
+    failing = [each.failing for each in found]
+    hits = [each.near_hits for each in found]
 
     assert failing == [STORY.failing, STORY.trouble_failing, STORY.trouble_failing, STORY.failing]
+    assert [hit / hits[0] for hit in hits] == pytest.approx([1, 0.6, 0.6, 1], rel=0.01)
     assert error_rate(walk(FIRST_DAY).events) < 0.01
 
 
