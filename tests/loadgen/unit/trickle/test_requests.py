@@ -85,7 +85,7 @@ def test_users_stay_themselves_over_their_sessions(asked: list[Ask]) -> None:
 
     assert len(users) == len(languages) == len(profiles) == 60
     assert len({title for _, title in profiles}) == 12
-    assert len({ask.session_id for ask in asked}) > 5 * 60
+    assert 5 * 60 < len({ask.session_id for ask in asked}) < len(asked) / 5
     assert all(ask.session_id.startswith(ask.user_id) for ask in asked)
 
 
