@@ -117,7 +117,7 @@ class _Completion(Response):
             written = self._write(turn)
             chunks = wire.Chunks(written.head, include_usage=self._asked.include_usage)
             total = written.usage.output_tokens
-            allowed = total + 1 if turn.cut_at is None else int(total * turn.cut_at)
+            allowed = total if turn.cut_at is None else int(total * turn.cut_at)
 
             await turn.until(0)
             await _begin(send, written.headers)
