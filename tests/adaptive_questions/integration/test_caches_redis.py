@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
 import pytest
@@ -143,6 +144,33 @@ async def test_a_redis_that_is_gone_is_asked_again_after_a_while(clock: FakeCloc
     assert first + second == [None] * 10
     assert third == ["here", "here"]
     assert asked == 4
+
+
+async def test_only_one_tries_whether_a_redis_is_back(clock: FakeClock) -> None:
+    answer = asyncio.get_running_loop().create_future()
+    tries = 0
+
+    async def gone(_: Redis) -> str:
+        raise ConnectionError
+
+    async def trying(_: Redis) -> str:
+        nonlocal tries
+        tries += 1
+        return str(await answer)
+
+    shared = SharedRedis(f"redis://127.0.0.1:{ports.free_port()}", clock=clock.monotonic)
+    await shared.ask(gone)
+    clock.advance(2)
+    first = asyncio.create_task(shared.ask(trying))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(shared.ask(trying)) for _ in range(3)]
+    await asyncio.sleep(0)
+    answer.set_result("back")
+    answers = await asyncio.gather(first, *others)
+    await shared.close()
+
+    assert answers == ["back", None, None, None]
+    assert tries == 1
 
 
 async def test_the_second_layer_is_asked_for_what_the_first_does_not_have(

@@ -134,6 +134,25 @@ async def test_a_run_goes_on_when_the_reader_of_its_stream_leaves(it: Workload) 
     assert len([call for call in it.simulator.gate.calls if call.body.get("stream")]) == 1
 
 
+async def test_a_stream_that_is_closed_leaves_nothing_behind_but_the_run(it: Workload) -> None:
+    go_on = asyncio.Event()
+
+    async def wait(_: Call) -> None:
+        await go_on.wait()
+
+    it.simulator.gate.before = wait
+    stream = it.questions.stream(KUBERNETES, it.brief, ASKER)
+    await anext(stream)
+    telling = [task for task in asyncio.all_tasks() if "_generate" in repr(task.get_coro())]
+
+    await stream.aclose()
+
+    assert [task.done() for task in telling] == [True]
+    go_on.set()
+    [answer] = await it.answers(KUBERNETES)
+    assert answer.served in ("shared", "new")
+
+
 async def test_one_who_asks_meanwhile_gets_the_streamed_answer(it: Workload) -> None:
     gap = Gap("Redis", Priority.LOW)
     stream = it.questions.stream(gap, it.brief, ASKER)
