@@ -212,8 +212,8 @@ async def test_fault_of_the_provider_is_told_and_over_when_it_is_over(
     assert (after.status_code, after.json()["summary"]["generated"]) == (200, 2)
 
 
-async def test_stream_that_the_provider_cuts_ends_in_a_failure(
-    client: httpx.AsyncClient, provider: httpx.AsyncClient
+async def test_stream_that_the_provider_cuts_ends_in_a_failure_and_counts_as_one(
+    client: httpx.AsyncClient, provider: httpx.AsyncClient, receiver: Receiver
 ) -> None:
     body = {**ONE, "gap": {"skill": "Cut streams", "priority": "LOW"}}
     (await provider.put("/faults", json={"cut_stream_rate": 1.0})).raise_for_status()
@@ -224,6 +224,16 @@ async def test_stream_that_the_provider_cuts_ends_in_a_failure(
     assert [event.name for event in events[-2:]] == ["failure", "done"]
     assert events[-2].json()["error"]["code"] == "provider_unreachable"
     assert events[-1].json()["status"] == "error"
+
+    def recorded() -> list[dict[str, Any]]:
+        route = f"POST {PREFIX}/generate/stream"
+        return [e for e in receiver.events if e["operation"] == route and "error_type" in e]
+
+    async def arrived() -> bool:
+        return bool(recorded())
+
+    await until(arrived, "the request is recorded")
+    assert [event["error_type"] for event in recorded()] == ["provider_unreachable"]
 
 
 async def test_provider_that_is_not_there_is_told(unmeasured: None) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ class Fault:
     message: str
     cause: str
     status: int
+    code: str
 
 
 LIMITED = Fault(
@@ -42,6 +44,7 @@ LIMITED = Fault(
     message="the provider limits the rate of calls",
     cause="RateLimitError: Error code: 429 - the quota of requests per minute is used up",
     status=503,
+    code="rate_limited",
 )
 TIMED_OUT = Fault(
     # The workload gives up before its client does, and so the client sees a cancelled call.
@@ -51,6 +54,7 @@ TIMED_OUT = Fault(
     message="the provider took longer than 30 s",
     cause="TimeoutError: ",
     status=504,
+    code="provider_timeout",
 )
 
 
@@ -91,8 +95,18 @@ class Recorder:
                 )
             )
 
-    def request(self, path: str, start: float, first_byte: float, end: float, status: int) -> None:
-        """Record the HTTP request as a whole, outside of which nobody knows flags or priority."""
+    def request(
+        self, path: str, start: float, first_byte: float, end: float, fault: Fault | None
+    ) -> None:
+        """Record the HTTP request as a whole, outside of which nobody knows flags or priority.
+
+        A stream has begun with 200 when its work fails, and tells the failure itself.
+        """
+        streamed = path.endswith("/stream")
+        status = HTTPStatus.OK if fault is None or streamed else fault.status
+        error_type = None
+        if fault is not None:
+            error_type = fault.code if streamed else f"HTTP {fault.status}"
         first_byte_ms = _milliseconds(first_byte - start)
         attributes = {"http_status": status, "time_to_first_byte_ms": first_byte_ms}
         self.events.append(
@@ -103,8 +117,8 @@ class Recorder:
                 session_id=self.session_id,
                 attributes=msgspec.Raw(msgspec.json.encode(attributes)),
                 duration_ms=_milliseconds(end - start),
-                status="ok" if status < 500 else "error",
-                error_type=None if status < 500 else f"HTTP {status}",
+                status="ok" if fault is None else "error",
+                error_type=error_type,
             )
         )
 

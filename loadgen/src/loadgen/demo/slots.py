@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from random import Random
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -113,16 +112,9 @@ class History:
                 outcome = workflow.refine(at, gaps[0])
             case _:
                 outcome = workflow.generate(at, gaps)
-        # A stream has begun with 200 when its work fails.
         streamed = path == "generate/stream"
-        fault = None if streamed else outcome.fault
-        recorder.request(
-            path,
-            at,
-            at + chance.seconds(_FIRST_BYTE_MS) if streamed else outcome.at,
-            outcome.at,
-            HTTPStatus.OK if fault is None else fault.status,
-        )
+        first_byte = at + chance.seconds(_FIRST_BYTE_MS) if streamed else outcome.at
+        recorder.request(path, at, first_byte, outcome.at, outcome.fault)
 
     def _random(self, purpose: str, moment: datetime) -> Random:
         # Texts are hashed by the generator itself, so a seed is the same in every process.

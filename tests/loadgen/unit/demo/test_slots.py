@@ -142,7 +142,7 @@ def test_each_answered_prompt_is_a_look_up_in_the_providers_cache(two_days: list
                 assert (following.layer, following.hit) == ("prompt", event.cached_input_tokens > 0)
 
 
-def test_request_fails_as_http_says_it_unless_its_stream_had_begun() -> None:
+def test_request_fails_as_http_says_it_or_as_its_stream_that_had_begun() -> None:
     troubled = slots(STORY, TOLD.trouble, TOLD.trouble + HOUR)
     requests = [e for slot in troubled for e in slot.events if e.operation in ROUTES]
     route = "POST /api/adaptive-questions/generate"
@@ -158,6 +158,8 @@ def test_request_fails_as_http_says_it_unless_its_stream_had_begun() -> None:
         (route, "error", "HTTP 503", 503),
         (route, "error", "HTTP 504", 504),
         (f"{route}/stream", "ok", None, 200),
+        (f"{route}/stream", "error", "rate_limited", 200),
+        (f"{route}/stream", "error", "provider_timeout", 200),
     }
 
 

@@ -22,6 +22,7 @@ from adaptive_questions.routes.questions import PREFIX, body_of, bounded
 from adaptive_questions.state import State
 from adaptive_questions.wire import answers
 from adaptive_questions.wire.requests import parse_generate
+from windsock.integrations.asgi import mark_failed
 from windsock_kit.serve import GRACEFUL_SECONDS
 
 # A server that stops lets streams end by themselves, until just before it would cut them.
@@ -36,8 +37,9 @@ async def generate_stream(request: Request[State]) -> Response:
         given = parse_generate(await body_of(request))
     gap = given.gap.value()
     run = state["questions"].stream(gap, given.brief(), given.asker(request.headers))
+    steps = _marked(_timely(run, gap, seconds), request)
     return EventSourceResponse(
-        _events(_timely(run, gap, seconds)),
+        _events(steps),
         ping=state["heartbeat_seconds"],
         ping_message_factory=lambda: ServerSentEvent(comment="heartbeat"),
         # A client that reads nothing would else keep its place for ever.
@@ -68,6 +70,18 @@ async def _timely(
                 yield StreamEvent("failure", {"failure": failure})
                 return
             yield event
+
+
+async def _marked(
+    steps: AsyncGenerator[StreamEvent], request: Request[State]
+) -> AsyncGenerator[StreamEvent]:
+    """Yield ``steps``, and let the request count as an error if one of them tells a failure."""
+    async with aclosing(steps):
+        async for step in steps:
+            failure = step.data.get("failure")
+            if isinstance(failure, GapFailure):
+                mark_failed(request.scope, failure.code, failure.detail)
+            yield step
 
 
 async def _events(steps: AsyncGenerator[StreamEvent]) -> AsyncGenerator[ServerSentEvent]:
