@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 import pytest
 import pytest_asyncio
 
-from tests.fixtures.servers import RunningPostgres, running_redis, server_folder
+from tests.fixtures.servers import RunningPostgres, in_memory, running_redis, server_folder
 
 
 @pytest_asyncio.fixture(scope="session")
 async def running_postgres() -> AsyncGenerator[RunningPostgres]:
     """Give the session's server, to be left running: others use it too."""
-    with server_folder() as folder:
+    with server_folder(in_memory()) as folder:
         running = RunningPostgres(folder)
         try:
             await running.start()
@@ -39,7 +39,7 @@ def new_database(running_postgres: RunningPostgres) -> Callable[[], Awaitable[st
 @pytest_asyncio.fixture
 async def own_postgres() -> AsyncGenerator[RunningPostgres]:
     """Give a server, started, that the test alone uses: it may stop, kill and start it."""
-    with server_folder() as folder:
+    with server_folder(in_memory()) as folder:
         running = RunningPostgres(folder)
         try:
             await running.start()
@@ -50,5 +50,5 @@ async def own_postgres() -> AsyncGenerator[RunningPostgres]:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    with server_folder() as folder, running_redis(folder) as url:
+    with server_folder(in_memory()) as folder, running_redis(folder) as url:
         yield url
