@@ -174,7 +174,7 @@ async def test_bad_batch_is_refused_with_its_path_and_nothing_is_asked(
 
 
 FAULTS: list[Any] = [
-    ("outage", {"outage": True}, 502, "provider_error"),
+    ("outage", {"outage": True}, 503, "provider_unreachable"),
     # One that the client does not try again; an outage is.
     ("errors", {"error_rate": 1.0, "error_status": 400}, 502, "provider_error"),
     ("limits", {"error_rate": 1.0, "error_status": 429}, 503, "rate_limited"),

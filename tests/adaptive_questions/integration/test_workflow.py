@@ -115,7 +115,8 @@ async def test_a_group_that_fails_fails_only_its_own_gaps(it: Workload) -> None:
     ("answer", "code", "retry_after"),
     [
         (refusal(429, retry_after="200"), "rate_limited", 200.0),
-        (refusal(503, retry_after="7"), "provider_error", 7.0),
+        (refusal(503, retry_after="7"), "provider_unreachable", 7.0),
+        (refusal(500), "provider_error", None),
         (refusal(401, "key sk-123 is wrong"), "provider_error", None),
         (Response(b"<html>", media_type="text/html"), "bad_answer", None),
         (Response(b'{"choices": ', media_type="application/json"), "bad_answer", None),
@@ -133,6 +134,7 @@ async def test_a_group_that_fails_fails_only_its_own_gaps(it: Workload) -> None:
     ids=[
         "429",
         "503",
+        "500",
         "401",
         "no JSON",
         "half of a JSON",

@@ -8,10 +8,11 @@ import pytest
 
 from adaptive_questions.__main__ import main
 from adaptive_questions.app import workflow_config
-from adaptive_questions.settings import Settings, SettingsError, variable_of
+from adaptive_questions.settings import Settings, variable_of
 from adaptive_questions.workflow.config import Config
 from tests.fixtures.servers import REPOSITORY
 from tests.suite.documents import section, table_rows
+from windsock_kit.environment import SettingsError
 
 
 def test_nothing_needs_to_be_set() -> None:

@@ -4,9 +4,10 @@ from dataclasses import fields
 
 import pytest
 
-from llm_simulator.settings import Settings, SettingsError, variable_of
+from llm_simulator.settings import Settings, variable_of
 from tests.fixtures.servers import REPOSITORY
 from tests.suite.documents import section, table_rows
+from windsock_kit.environment import SettingsError
 
 
 def test_nothing_needs_to_be_set() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 from adaptive_questions.app import create_app
-from adaptive_questions.settings import Settings, SettingsError
+from adaptive_questions.settings import Settings
 from windsock_kit import logs, serve
+from windsock_kit.environment import SettingsError
 from windsock_kit.loopback import require_loopback
 
 

@@ -8,6 +8,7 @@ from array import array
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from http import HTTPStatus
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
@@ -219,7 +220,9 @@ def _named(error: openai.APIError) -> WorkloadError:
         return ProviderError("the provider does not accept the API key")
     if isinstance(error, openai.APIStatusError):
         said = f"the provider answered {error.status_code}{_said(error)}"
-        return ProviderError(said, _retry_after(error.response))
+        away = error.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        kind = ProviderUnreachableError if away else ProviderError
+        return kind(said, _retry_after(error.response))
     return ProviderError(f"the provider broke off{_said(error)}")
 
 

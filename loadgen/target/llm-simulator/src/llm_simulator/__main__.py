@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 from llm_simulator.app import create_app
-from llm_simulator.settings import Settings, SettingsError
+from llm_simulator.settings import Settings
 from windsock_kit import logs, serve
+from windsock_kit.environment import SettingsError
 from windsock_kit.loopback import require_loopback
 
 

@@ -125,10 +125,10 @@ class ProviderTimeoutError(WorkloadError):
 
 
 class ProviderUnreachableError(WorkloadError):
-    """There was no connection to the provider, or it broke."""
+    """There was no connection to the provider, it broke, or the provider said that it is away."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__("provider_unreachable", detail)
+    def __init__(self, detail: str, retry_after: float | None = None) -> None:
+        super().__init__("provider_unreachable", detail, retry_after)
 
 
 class BadAnswerError(WorkloadError):
