@@ -23,7 +23,7 @@ examples:
   ./task up -- --detach
       start a suite first
   ./task demo
-      two weeks, some 700,000 events, in about a minute
+      two weeks, some 700,000 events, in a minute or two
   ./task demo -- --days 30
       as much as fits
 
