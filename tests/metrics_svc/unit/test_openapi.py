@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
 import msgspec
 import pytest
-from openapi_spec_validator import OpenAPIV31SpecValidator
-from starlette.routing import Route
 
 from metrics_svc.app import create_app
 from metrics_svc.domain.event import (
@@ -36,59 +33,12 @@ from windsock_kit.errors import ServiceError
 CONTRACT = Contract(files("metrics_svc").joinpath("openapi.yaml").read_bytes())
 SETTINGS = Settings("postgresql://127.0.0.1/none")
 # The kit answers these without an exception of ours: Starlette's own, and a bug's.
+PACKAGES = ("metrics_svc.", "windsock_kit.")
 CODES_OF_THE_KIT = {"not_found", "method_not_allowed", "internal_error"}
-
-
-def test_document_is_valid() -> None:
-    OpenAPIV31SpecValidator(CONTRACT.document).validate()
 
 
 def test_document_and_service_have_the_same_version() -> None:
     assert CONTRACT.document["info"]["version"] == VERSION
-
-
-def test_every_route_is_documented_and_every_documented_one_is_there() -> None:
-    routes = [route for route in create_app(SETTINGS).routes if isinstance(route, Route)]
-
-    served = {(route.path_format, method) for route in routes for method in route.methods or ()}
-
-    documented = {(path, method) for path, method, _ in CONTRACT.operations()}
-    # Starlette answers HEAD wherever GET is; the document says so once, in words.
-    assert {(path, method) for path, method in served if method != "HEAD"} == documented
-
-
-def test_operations_are_named_once_and_sorted_under_known_tags() -> None:
-    operations = [operation for _, _, operation in CONTRACT.operations()]
-
-    ids = Counter(operation["operationId"] for operation in operations)
-    tags = {tag for operation in operations for tag in operation["tags"]}
-
-    assert set(ids.values()) == {1}
-    assert tags == {tag["name"] for tag in CONTRACT.document["tags"]}
-    assert all(operation["summary"] for operation in operations)
-
-
-def test_what_any_request_may_get_stands_with_every_operation() -> None:
-    missing = [
-        (path, status)
-        for path, _, operation in CONTRACT.operations()
-        for status in ("403", "500")
-        if status not in operation["responses"]
-    ]
-
-    assert missing == []
-
-
-def test_every_component_is_used() -> None:
-    used = {node["$ref"] for _, node in CONTRACT.nodes() if "$ref" in node}
-
-    components = {
-        f"#/components/{section}/{name}"
-        for section, entries in CONTRACT.document["components"].items()
-        for name in entries
-    }
-
-    assert components - used == set()
 
 
 def test_every_example_is_valid() -> None:
@@ -206,7 +156,9 @@ def test_limits_in_words_are_those_of_the_settings() -> None:
 def test_every_code_is_listed_and_explained() -> None:
     # The application imports every module that has an error of its own.
     create_app(SETTINGS)
-    raised = {error.code for error in subclasses(ServiceError)} | CODES_OF_THE_KIT
+    # Other services' errors may be here too, where their tests ran in this process.
+    ours = [e for e in subclasses(ServiceError) if e.__module__.startswith(PACKAGES)]
+    raised = {error.code for error in ours} | CODES_OF_THE_KIT
 
     listed = CONTRACT.schema("Problem")["properties"]["code"]["enum"]
 

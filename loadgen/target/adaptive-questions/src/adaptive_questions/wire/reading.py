@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from windsock_kit.errors import BadRequestError, InvalidError, TooLargeError
+from windsock_kit.decoding import located, reading_json
+from windsock_kit.errors import InvalidError, TooLargeError
 
 MAX_BODY_BYTES = 2**20
 # What is said is written into prompts and keys again, and each library stops at a depth of its own.
@@ -33,25 +34,17 @@ def decoded(
             f"the body has over {MAX_VALUES} values",
             extra={"limit": "max_values"},
         )
-    try:
+    with reading_json(body):
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
             # The decoder stops at the first wrong value, and what follows may be no JSON at all.
             _anything.decode(body)
             raise _invalid(error, allowed) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequestError(f"the body is not JSON: {error}") from None
-    except RecursionError:
-        raise BadRequestError("the body is nested too deeply") from None
 
 
 def _invalid(error: msgspec.ValidationError, allowed: Mapping[str, Sequence[str]]) -> InvalidError:
-    """Split msgspec's words into detail and path: ``Expected `int` - at `$.gaps[3].skill```."""
-    detail, _, place = str(error).partition(" - at `")
-    path = place.rstrip("`").removeprefix("$").removeprefix(".")
-    if "missing required field `" in detail or "unknown field `" in detail:
-        path = (path + "." if path else "") + detail.split("`")[1]
+    detail, path = located(error)
     if detail.endswith(_BLANK):
         detail = "Expected text that is not blank"
     choices = allowed.get(path.rpartition(".")[2])
