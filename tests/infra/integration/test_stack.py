@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -175,3 +176,19 @@ def test_down_and_status_without_a_stack_say_so(stack: EmbeddedStack) -> None:
 
     assert (down.returncode, down.stdout) == (0, "Nothing is up.\n")
     assert (status.returncode, status.stdout) == (1, "Nothing is up.\n")
+
+
+def test_a_reader_that_has_enough_is_no_error(stack: EmbeddedStack) -> None:
+    command = " ".join(shlex.quote(word) for word in stack.command("status"))
+
+    ended = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | true"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "Traceback" not in ended.stderr
+    assert "BrokenPipe" not in ended.stderr

@@ -26,22 +26,32 @@ STOP_SECONDS = 90.0
 def main(arguments: Sequence[str] | None = None, *, services: Sequence[Service] = SERVICES) -> int:
     """Run a command and return its exit status."""
     try:
-        settings = Settings.from_env()
-        options = _parser(settings).parse_args(arguments)
-        settings = _with_flags(settings, options)
-        folder = Folder(settings.data_dir)
-        chosen = [service for service in services if settings.demo or not service.demo]
-        stack = Stack(settings, chosen, folder, Progress())
-        if options.command == "up":
-            return _detach(stack) if options.detach else _up(stack, options.parent)
-        if options.command == "down":
-            return _down(folder)
-        if options.command == "status":
-            return _status(stack)
-        return _migrate(stack)
+        status = _run(arguments, services)
+        sys.stdout.flush()
     except EmbeddedError as error:
         print(f"windsock: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever reads our words, such as head, has enough of them; nothing is to be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _run(arguments: Sequence[str] | None, services: Sequence[Service]) -> int:
+    settings = Settings.from_env()
+    options = _parser(settings).parse_args(arguments)
+    settings = _with_flags(settings, options)
+    folder = Folder(settings.data_dir)
+    chosen = [service for service in services if settings.demo or not service.demo]
+    stack = Stack(settings, chosen, folder, Progress())
+    if options.command == "up":
+        return _detach(stack) if options.detach else _up(stack, options.parent)
+    if options.command == "down":
+        return _down(folder)
+    if options.command == "status":
+        return _status(stack)
+    return _migrate(stack)
 
 
 def _parser(settings: Settings) -> argparse.ArgumentParser:
@@ -119,7 +129,9 @@ def _already_up(folder: Folder) -> int:
     state = folder.state()
     if state is None:
         raise EmbeddedError("another launcher is just starting or stopping here; try again shortly")
-    _announce(folder, "It was up already.")
+    _announce(
+        folder, "It was up already, as it was started then: ./task down first for other options."
+    )
     return 0
 
 

@@ -199,8 +199,11 @@ class Stack:
         try:
             self._await(service, started, DEMO_READY_SECONDS, supervisor)
         except EmbeddedError as error:
-            line = str(error).partition("\n")[0].removesuffix(":")
-            self.progress.say(f"  {line}; everything else is up")
+            line, *said = str(error).splitlines()
+            self.progress.say(f"  {line.removesuffix(':')}; everything else is up")
+            # The last line that it wrote tells why, if anything does.
+            for reason in said[-1:]:
+                self.progress.say(reason)
 
     def _start_gateway(self, supervisor: Supervisor) -> None:
         port = self.settings.ports["gateway"]
