@@ -142,7 +142,7 @@ async def run(keys: Sequence[str], requests: int, scale: float) -> dict[str, Any
                 for key in keys:
                     harness.progress(key)
                     found[key] = await _by_turns(bench, key, requests)
-    return found
+        return {"flags": found, "simulator": await provider.get("/parameters")}
 
 
 async def _by_turns(bench: Bench, key: str, requests: int) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def main() -> None:
             "requests": arguments.requests,
             "gaps_per_request": GAPS,
             "time_scale": arguments.time_scale,
-            "flags": found,
+            **found,
         }
     )
 
