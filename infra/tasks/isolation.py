@@ -47,6 +47,7 @@ MEMBERS = [
         },
     ),
     Member("metrics-svc", "metrics_svc", "metrics-svc", ("libs/windsock-kit",)),
+    Member("alerts-svc", "alerts_svc", "alerts-svc", ("libs/windsock-kit",)),
     Member("loadgen", "loadgen", "loadgen", ("libs/windsock",)),
     Member(
         "loadgen/target/adaptive-questions",

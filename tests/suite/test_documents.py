@@ -28,6 +28,7 @@ SECTIONS = {
     Path("libs/windsock"): "The SDK (`libs/windsock`)",
     Path("libs/windsock-kit"): "The services' common library (`libs/windsock-kit`)",
     Path("metrics-svc"): "metrics-svc",
+    Path("alerts-svc"): "alerts-svc",
     Path("loadgen"): "loadgen",
     Path("loadgen/target/adaptive-questions"): "The reference workload (`adaptive-questions`)",
     Path("loadgen/target/llm-simulator"): "The simulator (`llm-simulator`)",

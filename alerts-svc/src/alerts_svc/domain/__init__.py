@@ -1,0 +1,1 @@
+"""Rules, alerts, silences and what is to be told of them: pure values, no I/O, no clock, no randomness."""

@@ -1,0 +1,112 @@
+"""All that a decision depends on, and all that it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from alerts_svc.domain.alert import Alert, Decision, Transition
+from alerts_svc.domain.channel import Channel
+from alerts_svc.domain.configuration import Configuration
+from alerts_svc.domain.message import ChangeEvent, Message
+from alerts_svc.domain.rule import Rule
+from alerts_svc.domain.silence import Silence
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What is remembered of a group while it has alerts. ``thread`` names the episode."""
+
+    key: str
+    thread: str
+    sent_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """An alert from elsewhere, as it was posted; times are wall clock.
+
+    ``ends_at`` is what the sender said, ``None`` if nothing: then it vouches for ``resolve_timeout_seconds``.
+    """
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: float
+    ends_at: float | None
+    generator_url: str
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Somebody has an incident in hand until ``until`` (wall clock; ``None`` takes the acknowledgement back)."""
+
+    incident: str
+    by: str
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Somebody declares an incident over, such as one that has had no data for good."""
+
+    incident: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something that came in through the API and waits for the one that acts."""
+
+    id: int
+    at: float
+    content: tuple[Posted, ...] | Acknowledge | Close
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The store as of ``revision``, which grows with every change that people make.
+
+    ``alerts`` are by fingerprint: those that are not inactive, and those whose cooldown is still on.
+    ``changes`` are of the last hours.
+    """
+
+    revision: int
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    alerts: Mapping[str, Alert] = field(default_factory=dict)
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    silences: Mapping[str, Silence] = field(default_factory=dict)
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    configuration: Configuration = field(default_factory=Configuration)
+    changes: Sequence[ChangeEvent] = ()
+    heartbeat_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The values of one evaluation for the timeline: parallel sequences, by fingerprint."""
+
+    at: float
+    fingerprints: Sequence[str]
+    values: Sequence[float | None]
+    samples: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one decision changes; it is committed whole, or not at all.
+
+    ``alerts`` replace those of the same fingerprint; one that is inactive and out of its cooldown is in ``forgotten``.
+    ``consumed`` are the commands that it is the answer to.
+    """
+
+    alerts: Sequence[Alert] = ()
+    forgotten: Sequence[str] = ()
+    transitions: Sequence[Transition] = ()
+    decisions: Sequence[Decision] = ()
+    messages: Sequence[Message] = ()
+    groups: Sequence[Group] = ()
+    ended_groups: Sequence[str] = ()
+    evaluation: Evaluation | None = None
+    consumed: Sequence[int] = ()
+    heartbeat_at: float | None = None

@@ -1,0 +1,1 @@
+"""What is served: parse, one call, render."""

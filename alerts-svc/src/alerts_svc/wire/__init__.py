@@ -1,0 +1,1 @@
+"""JSON and domain values: the only place that knows the names on the wire."""
