@@ -37,11 +37,15 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message in the outbox. ``attempts`` have been begun so far; ``next_at`` is own time."""
+    """A message in the outbox. ``attempts`` have been begun so far; the times are own time.
+
+    ``since`` is when it was put there (or replayed): the time to give it up counts from it.
+    """
 
     message: Message
     attempts: int
     next_at: float
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,13 @@ class Transport(Protocol):
 class Leases(Protocol):
     """Who acts."""
 
-    async def campaign(self, owner: str, *, ttl: float) -> Lease | None:
-        """Take the lease, or renew it; ``None`` while somebody else has it."""
+    async def campaign(self, owner: str, *, ttl: float, own: float | None = None) -> Lease | None:
+        """Take the lease, or renew it; ``None`` while somebody else has it.
+
+        ``own`` is what the owner counts: a renewal stores it. One who takes the lease counts on from what is stored
+        there and what the database's clock has gone on since. A lease that ends later than ``ttl`` from now was
+        given before the database's clock was set back, and is free.
+        """
         ...
 
     async def resign(self, lease: Lease) -> None:
@@ -127,6 +136,10 @@ class Ledger(Protocol):
         """Return when the next message of a channel may be sent (own time), ``None`` if none waits."""
         ...
 
+    async def queues(self) -> Sequence[str]:
+        """Return the names of the channels that messages wait for, those that no longer exist too."""
+        ...
+
     async def begin_attempt(self, lease: Lease, delivery: Delivery, *, own: float) -> None:
         """Write down that an attempt begins; whether it ended is not known until ``end_attempt``."""
         ...
@@ -134,7 +147,11 @@ class Ledger(Protocol):
     async def end_attempt(
         self, lease: Lease, delivery: Delivery, result: Result, *, own: float, next_at: float | None
     ) -> None:
-        """Write down how it ended. ``next_at`` is when to try again; without one a failure is final."""
+        """Write down how it ended. ``next_at`` is when to try again; without one a failure is final.
+
+        What is to be told elsewhere is given a ``next_at`` first, and becomes final by ``fall_back``: so that a crash
+        between the two loses nothing.
+        """
         ...
 
     async def fall_back(

@@ -74,7 +74,7 @@ class Message:
     the rest. ``thread`` is the same for all messages of a group from its first alert until none is left.
     ``reason`` is one of ``first``, ``new``, ``escalated``, ``no_data``, ``reminder``, ``acknowledged``, ``resolved``,
     ``all_resolved``, ``test``, ``heartbeat``. ``told`` lists (incident, sequence) of each transition that this message is
-    the telling of, truncated ones too.
+    the telling of, truncated ones too. ``notice`` stands before all else: that another channel could not be told, and why.
     """
 
     id: str
@@ -92,6 +92,7 @@ class Message:
     counts: dict[str, int] = field(default_factory=dict)
     details: Details | None = None
     changes: tuple[ChangeEvent, ...] = ()
+    notice: str = ""
 
 
 MAX_ITEMS = 100
