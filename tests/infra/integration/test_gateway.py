@@ -14,7 +14,17 @@ from windsock_embedded.processes import wait_until
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/metrics/x?a=1", "/v1/traces", "/v1/metrics", "/api/adaptive-questions/x?a=1"]
+    "path",
+    [
+        "/api/metrics/x?a=1",
+        "/v1/traces",
+        "/v1/metrics",
+        "/api/alerts",
+        "/api/alerts/rules?a=1",
+        "/api/v1/rules",
+        "/api/v2/silences?a=1",
+        "/api/adaptive-questions/x?a=1",
+    ],
 )
 def test_a_service_gets_its_prefixes_unchanged(shared_stack: EmbeddedStack, path: str) -> None:
     answer = httpx.post(f"{shared_stack.gateway}{path}", content=b"{}")
@@ -89,9 +99,14 @@ def test_large_answers_are_compressed_for_who_can_read_it(shared_stack: Embedded
 
 def test_each_service_has_its_own_prefix(shared_stack: EmbeddedStack) -> None:
     metrics = httpx.get(f"{shared_stack.gateway}/api/metrics/x").json()["pid"]
+    alerts = [
+        httpx.get(shared_stack.gateway + path).json()["pid"]
+        for path in ("/api/alerts", "/api/alerts/x", "/api/v1/x", "/api/v2/x")
+    ]
     workload = httpx.get(f"{shared_stack.gateway}/api/adaptive-questions/x").json()["pid"]
 
     assert metrics == shared_stack.pid("metrics-svc")
+    assert set(alerts) == {shared_stack.pid("alerts-svc")}
     assert workload == shared_stack.pid("adaptive-questions")
 
 
@@ -160,7 +175,7 @@ def test_malformed_http_is_a_problem_too(
 def test_what_there_is_is_listed_with_its_documentation(shared_stack: EmbeddedStack) -> None:
     services = httpx.get(shared_stack.gateway).json()["services"]
 
-    assert services.keys() == {"metrics", "adaptive-questions"}
+    assert services.keys() == {"metrics", "alerts", "adaptive-questions"}
     for name, service in services.items():
         assert service["docs"] == f"/api/{name}/docs"
 

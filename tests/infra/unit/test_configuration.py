@@ -6,7 +6,7 @@ import pytest
 
 from windsock_embedded import nginx
 from windsock_embedded.errors import EmbeddedError
-from windsock_embedded.services import SERVICES, WORKLOAD, Service
+from windsock_embedded.services import ALERTS, SERVICES, WORKLOAD, Service
 from windsock_embedded.settings import DEFAULT_PORTS, Settings
 
 FACTS = {"port": 1} | {f"{name}_port": port for name, port in DEFAULT_PORTS.items()}
@@ -76,6 +76,18 @@ def test_what_a_shell_says_of_a_real_application_does_not_reach_the_demo(variabl
     variables = WORKLOAD.variables(FACTS, {variable: said})
 
     assert said not in variables.values()
+
+
+def test_links_in_alerts_lead_to_the_gateway_unless_the_user_says_otherwise() -> None:
+    facts = FACTS | {"database_url": "", "redis_url": "", "data_dir": ""}
+    own = "https://alerts.example.com"
+
+    usual = ALERTS.variables(facts, {})
+    chosen = ALERTS.variables(facts, {"ALERTS_EXTERNAL_URL": own, "ALERTS_METRICS_URL": own})
+
+    assert usual["ALERTS_EXTERNAL_URL"] == f"http://127.0.0.1:{DEFAULT_PORTS['gateway']}"
+    assert chosen["ALERTS_EXTERNAL_URL"] == own
+    assert chosen["ALERTS_METRICS_URL"] == f"http://127.0.0.1:{DEFAULT_PORTS['metrics']}"
 
 
 def test_the_demo_asks_the_simulator_and_tells_this_stack() -> None:

@@ -13,7 +13,7 @@ class Service:
 
     ``environment`` is the launcher's decision, ``defaults`` give way to the user's own variables.
     Both, and ``command`` behind its first word, may name ``{database_url}``, ``{redis_url}``,
-    ``{probes}``, its own ``{port}`` and any part's, as in ``{gateway_port}``.
+    ``{probes}``, ``{data_dir}``, its own ``{port}`` and any part's, as in ``{gateway_port}``.
 
     Without a ``port`` it is a worker: nobody can ask whether it is ready, and it starts last.
     ``probed`` is the path by which metrics-svc watches it. A ``demo`` part may fail at its start
@@ -60,6 +60,8 @@ METRICS = Service(
     package="metrics_svc",
     environment={
         "METRICS_DATABASE_URL": "{database_url}",
+        # Where it tells alerts-svc that there is something new to look at.
+        "METRICS_REDIS_URL": "{redis_url}",
         "METRICS_HOST": "127.0.0.1",
         "METRICS_PORT": "{port}",
     },
@@ -68,6 +70,28 @@ METRICS = Service(
         "METRICS_LOG_FORMAT": "json",
         # 31 days: ./task demo brings a past with it.
         "METRICS_MAX_EVENT_AGE_SECONDS": "2678400",
+        "WINDSOCK_AUTH": "off",
+    },
+)
+
+ALERTS = Service(
+    name="alerts-svc",
+    command=(sys.executable, "-m", "alerts_svc"),
+    port="alerts",
+    schema="alerts",
+    package="alerts_svc",
+    environment={
+        "ALERTS_DATABASE_URL": "{database_url}",
+        "ALERTS_REDIS_URL": "{redis_url}",
+        "ALERTS_METRICS_URL": "http://127.0.0.1:{metrics_port}",
+        "ALERTS_STATE_DIR": "{data_dir}/alerts",
+        "ALERTS_HOST": "127.0.0.1",
+        "ALERTS_PORT": "{port}",
+    },
+    defaults={
+        # Messages carry links; another name than this host's is the user's to say.
+        "ALERTS_EXTERNAL_URL": "http://127.0.0.1:{gateway_port}",
+        "ALERTS_LOG_FORMAT": "json",
         "WINDSOCK_AUTH": "off",
     },
 )
@@ -127,4 +151,4 @@ TRICKLE = Service(
 )
 
 # In the order of their start.
-SERVICES = (METRICS, SIMULATOR, WORKLOAD, TRICKLE)
+SERVICES = (METRICS, ALERTS, SIMULATOR, WORKLOAD, TRICKLE)

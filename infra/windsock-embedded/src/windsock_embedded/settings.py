@@ -11,6 +11,7 @@ from windsock_embedded.errors import EmbeddedError
 DEFAULT_PORTS = {
     "gateway": 8000,
     "metrics": 8001,
+    "alerts": 8002,
     "workload": 8010,
     "simulator": 8011,
     "postgres": 15432,

@@ -185,6 +185,7 @@ class Stack:
             "database_url": database_url,
             "redis_url": redis.url(number["redis"]),
             "probes": "".join(probed),
+            "data_dir": self.folder.path,
         }
 
     def _await(

@@ -28,6 +28,10 @@ def addresses(settings: Settings, services: Sequence[Service], folder: Folder) -
         ("redis", redis.url(number["redis"])),
         ("logs", str(folder.logs)),
         ("dashboard", f"curl '{gateway}/api/metrics/dashboard?time_window_minutes=60'"),
+        (
+            "alerts",
+            f"curl {gateway}/api/alerts  (and what people are told: {folder.log('alerts-svc')})",
+        ),
     )
 
 
