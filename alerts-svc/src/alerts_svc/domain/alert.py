@@ -47,7 +47,7 @@ class Incident:
     ``channels`` have been given a message about it, and so will be given its resolve.
     ``told_severity`` is the greatest that was told. ``told_at`` is when anything was told last.
     ``event_at`` is the newest event (Unix seconds, of the sender) that the breach was first seen with, if known, and
-    ``seen_at`` when that was seen.
+    ``seen_at`` when that was seen. ``no_data_at`` is when ``no_data`` was entered, until there is data again.
     """
 
     id: str
@@ -65,6 +65,7 @@ class Incident:
     resolved_at: float | None = None
     event_at: float | None = None
     seen_at: float | None = None
+    no_data_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
