@@ -44,7 +44,8 @@ class Incident:
     ``sequence`` is the number of the last transition. ``owed`` is the transition that is still to be told, since
     ``owed_at``, and ``held_by`` says what holds it back, if anything does (``silence:ID``, ``inhibition:FINGERPRINT``,
     ``mute:NAME``, ``cooldown``, ``acknowledged``, ``group_interval``).
-    ``channels`` have been given a message about it, and so will be given its resolve.
+    ``channels`` have been given a message about it, and so will be given its resolve. ``behind`` are those that the others
+    are ahead of: they are to be told of it as it is then, whatever is owed.
     ``told_severity`` is the greatest that was told. ``told_at`` is when anything was told last.
     ``event_at`` is the newest event (Unix seconds, of the sender) that the breach was first seen with, if known, and
     ``seen_at`` when that was seen. ``no_data_at`` is when ``no_data`` was entered, until there is data again.
@@ -58,6 +59,7 @@ class Incident:
     owed_at: float | None = None
     held_by: str | None = None
     channels: frozenset[str] = frozenset()
+    behind: frozenset[str] = frozenset()
     told_severity: Severity | None = None
     told_at: float | None = None
     acknowledged_until: float | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from alerts_svc.domain.alert import Alert, Decision, Transition
 from alerts_svc.domain.channel import Channel
@@ -11,6 +12,8 @@ from alerts_svc.domain.configuration import Configuration
 from alerts_svc.domain.message import ChangeEvent, Message
 from alerts_svc.domain.rule import Rule
 from alerts_svc.domain.silence import Silence
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class World:
     """The store as of ``revision``, which grows with every change that people make.
 
     ``alerts`` are by fingerprint: those that are not inactive, and those whose cooldown is still on.
-    ``changes`` are of the last hours.
+    ``changes`` are of the last hours. ``heartbeat_at`` is when a heartbeat was given last (own time).
     """
 
     revision: int
@@ -110,3 +113,67 @@ class Changes:
     evaluation: Evaluation | None = None
     consumed: Sequence[int] = ()
     heartbeat_at: float | None = None
+
+
+def applied(world: World, changes: Changes) -> World:
+    """Return the world as the changes leave it, still at its revision."""
+    return replace(
+        world,
+        alerts=_changed(
+            world.alerts, {a.fingerprint: a for a in changes.alerts}, changes.forgotten
+        ),
+        groups=_changed(world.groups, {g.key: g for g in changes.groups}, changes.ended_groups),
+        heartbeat_at=world.heartbeat_at if changes.heartbeat_at is None else changes.heartbeat_at,
+    )
+
+
+def joined(first: Changes, then: Changes) -> Changes:
+    """Return two steps as one: what the second says of an alert or a group replaces what the first says."""
+    alerts, forgotten = _later(
+        {a.fingerprint: a for a in first.alerts},
+        first.forgotten,
+        {a.fingerprint: a for a in then.alerts},
+        then.forgotten,
+    )
+    groups, ended = _later(
+        {g.key: g for g in first.groups},
+        first.ended_groups,
+        {g.key: g for g in then.groups},
+        then.ended_groups,
+    )
+    return Changes(
+        alerts=alerts,
+        forgotten=forgotten,
+        transitions=(*first.transitions, *then.transitions),
+        decisions=(*first.decisions, *then.decisions),
+        messages=(*first.messages, *then.messages),
+        groups=groups,
+        ended_groups=ended,
+        evaluation=then.evaluation or first.evaluation,
+        consumed=(*first.consumed, *then.consumed),
+        heartbeat_at=first.heartbeat_at if then.heartbeat_at is None else then.heartbeat_at,
+    )
+
+
+def _changed(
+    known: Mapping[str, _T], changed: Mapping[str, _T], gone: Sequence[str]
+) -> Mapping[str, _T]:
+    if not changed and not gone:
+        return known
+    left = {**known, **changed}
+    for key in gone:
+        left.pop(key, None)
+    return left
+
+
+def _later(
+    before: Mapping[str, _T],
+    gone_before: Sequence[str],
+    after: Mapping[str, _T],
+    gone: Sequence[str],
+) -> tuple[tuple[_T, ...], tuple[str, ...]]:
+    left = {**before, **after}
+    for key in gone:
+        left.pop(key, None)
+    both = dict.fromkeys((*(key for key in gone_before if key not in after), *gone))
+    return tuple(left.values()), tuple(both)
