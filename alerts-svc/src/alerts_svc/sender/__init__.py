@@ -1,0 +1,1 @@
+"""Delivers what is in the outbox, each channel at its own pace."""
