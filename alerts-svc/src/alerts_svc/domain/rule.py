@@ -38,8 +38,8 @@ class Query:
 class Threshold:
     """A value against one or two fixed thresholds.
 
-    The value is ``query``'s, times ``scale``. A level that is reached is left only when the value has come back
-    over the threshold by more than ``hysteresis`` (in the value's unit).
+    The value is ``query``'s, times ``scale``. While an alert fires, a level that it has reached is held against a
+    threshold that lies back by ``hysteresis`` (in the value's unit), so that it is left later than it was reached.
     """
 
     query: Query
@@ -85,7 +85,7 @@ class Rule:
     ``samples`` fewer than ``min_samples`` count as no data. ``for_seconds`` is how long a breach must last,
     ``keep_firing_seconds`` how long it must be over. An alert that fires and has had no data for
     ``no_data_seconds`` tells so; with ``no_data_severity`` it fires for lack of data alone.
-    ``unit`` is ``ms``, ``percent`` (of a ratio: 0.05 reads 5 %), ``usd``, ``score``, ``x`` or empty.
+    ``unit`` is ``ms``, ``percent`` (of a ratio: 0.05 reads 5 %), ``usd``, ``score``, ``x``, ``s`` or empty.
     ``version`` counts its changes, from 1.
     """
 

@@ -1,0 +1,297 @@
+"""How an alert goes from one state to the next, and what of it is to be told.
+
+What is owed stays owed until ``dispatch`` has told it; nothing here knows of channels, silences or cooldowns.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+
+from alerts_svc.domain.alert import Alert, Change, Incident, State, Transition
+from alerts_svc.domain.reading import Failed, Finding, Missing, Outcome
+from alerts_svc.domain.rule import Rule
+from alerts_svc.domain.severity import Severity, rank
+
+Step = tuple[Alert, tuple[Transition, ...]]
+
+_INCIDENTS = uuid.UUID("6f1d5a0e-5f0f-5a57-9d0a-5b8f6f4f9c11")
+# What has been owed gives way to what is graver; an incident that nobody has been told of is told whole.
+_PRECEDENCE = {Change.REMINDER: 1, Change.NO_DATA: 2, Change.ESCALATED: 3, Change.FIRED: 4}
+_NO_DATA = "no_data"
+
+
+def advance(
+    alert: Alert, outcome: Outcome, rule: Rule, *, own: float, event_at: float | None = None
+) -> Step:
+    """Return the alert after one evaluation, and the transitions that it made.
+
+    ``own`` is the service's own time, ``event_at`` the newest event that the outcome rests on (Unix seconds). Where
+    nothing changes the alert itself is returned. A new breach while the last incident's resolve is still to be told
+    stays pending until that has been.
+    """
+    if isinstance(outcome, Finding):
+        if outcome.level is not None:
+            return _breached(alert, outcome, rule, own=own, event_at=event_at)
+        if alert.state is State.INACTIVE:
+            return alert, ()
+        return _clear(alert, outcome, rule, own=own)
+    if isinstance(outcome, Missing):
+        return _missing(alert, outcome, rule, own=own)
+    return _failed(alert, outcome, own=own)
+
+
+def resolve(alert: Alert, *, own: float, reason: str) -> Step:
+    """Return the alert resolved without a finding: its rule is gone, its sender or somebody says that it is over."""
+    idle = _idle(alert, own)
+    incident = open_incident(alert)
+    if incident is None:
+        return (alert, ()) if alert.state is State.INACTIVE else (idle, ())
+    return step(idle, incident, Change.RESOLVED, own=own, reason=reason)
+
+
+def open_incident(alert: Alert) -> Incident | None:
+    """Return the incident that is not resolved yet."""
+    incident = alert.incident
+    return incident if incident is not None and incident.resolved_at is None else None
+
+
+def level_of(alert: Alert) -> Severity | None:
+    """Return the level that the alert fires with; a pending one, or one for lack of data alone, has reached none."""
+    incident = open_incident(alert)
+    return None if incident is None or alert.threshold is None else incident.severity
+
+
+def forgettable(alert: Alert, rule: Rule | None, *, own: float) -> bool:
+    """Return whether nothing of the alert need be kept: it is inactive, told, and its cooldown is over."""
+    if alert.state is not State.INACTIVE or alert.incident is not None:
+        return False
+    cooldown = 0.0 if rule is None else rule.cooldown_seconds
+    return alert.fired_at is None or own - alert.fired_at >= cooldown
+
+
+def only_measured(before: Alert, after: Alert) -> bool:
+    """Return whether the two differ in nothing but what was measured, which need not be stored at once."""
+    same = replace(
+        after,
+        value=before.value,
+        threshold=before.threshold,
+        samples=before.samples,
+        updated_at=before.updated_at,
+    )
+    return same == before
+
+
+def incident_id(fingerprint: str, own: float) -> str:
+    """Return the id of the incident that an alert opens at a time; the same again for the same."""
+    return uuid.uuid5(_INCIDENTS, f"{fingerprint}/{round(own * 1_000_000)}").hex
+
+
+def fire(
+    alert: Alert, severity: Severity, *, own: float, event_at: float | None, reason: str = ""
+) -> Step:
+    """Return the alert with an incident opened."""
+    incident = Incident(
+        id=incident_id(alert.fingerprint, own),
+        started_at=own,
+        sequence=0,
+        severity=severity,
+        event_at=event_at,
+        seen_at=own,
+    )
+    return step(alert, incident, Change.FIRED, own=own, reason=reason)
+
+
+def step(alert: Alert, incident: Incident, change: Change, *, own: float, reason: str = "") -> Step:
+    """Return the alert with one more transition of its incident, which is owed if people are to be told of it."""
+    sequence = incident.sequence + 1
+    owed = _owed(incident, change)
+    moved = replace(
+        incident,
+        sequence=sequence,
+        owed=owed,
+        owed_at=incident.owed_at if owed is incident.owed else own if owed else None,
+        held_by=incident.held_by if owed is incident.owed else None,
+        resolved_at=own if change is Change.RESOLVED else None,
+    )
+    transition = Transition(
+        incident=incident.id,
+        fingerprint=alert.fingerprint,
+        sequence=sequence,
+        change=change,
+        at=own,
+        severity=incident.severity,
+        value=alert.value,
+        threshold=alert.threshold,
+        reason=reason,
+    )
+    return replace(alert, incident=moved), (transition,)
+
+
+def _owed(incident: Incident, change: Change) -> Change | None:
+    """Return what is to be told after a change."""
+    owed = incident.owed
+    if change is Change.RESOLVED:
+        return Change.RESOLVED
+    if change is Change.RESUMED:
+        return None if owed is Change.NO_DATA else owed
+    if change is Change.DEESCALATED:
+        told = rank(incident.told_severity) >= incident.severity.rank
+        return None if owed is Change.ESCALATED and told else owed
+    weight = _PRECEDENCE.get(change, 0)
+    return change if weight > (0 if owed is None else _PRECEDENCE.get(owed, 0)) else owed
+
+
+def _breached(
+    alert: Alert, finding: Finding, rule: Rule, *, own: float, event_at: float | None
+) -> Step:
+    incident = open_incident(alert)
+    since = own if alert.active_at is None else alert.active_at
+    due = incident is not None or (own - since >= rule.for_seconds and _is_told(alert))
+    after = _measured(alert, finding, State.FIRING if due else State.PENDING, since, own)
+    if not due:
+        return after, ()
+    if incident is None:
+        assert finding.level is not None
+        return fire(after, finding.level, own=own, event_at=event_at)
+    return _levelled(after, incident, own=own, event_at=event_at)
+
+
+def _measured(alert: Alert, finding: Finding, state: State, since: float, own: float) -> Alert:
+    """Return the alert with what was found; itself if that is what it had."""
+    before = (alert.state, alert.severity, alert.value, alert.threshold, alert.samples)
+    now = (state, finding.level, finding.value, finding.threshold, finding.samples)
+    if before == now and alert.clear_at is None:
+        return alert
+    return replace(
+        alert,
+        state=state,
+        severity=finding.level,
+        value=finding.value,
+        threshold=finding.threshold,
+        samples=finding.samples,
+        active_at=since,
+        clear_at=None,
+        no_data_at=None,
+        error=None,
+        updated_at=own,
+    )
+
+
+def _levelled(alert: Alert, incident: Incident, *, own: float, event_at: float | None) -> Step:
+    """Bring an open incident to the level that the alert has now."""
+    alert, told = _resumed(alert, incident, own=own)
+    level = alert.severity
+    if level is None or level is incident.severity:
+        return alert, told
+    assert alert.incident is not None
+    if level.rank < incident.severity.rank:
+        lower = replace(alert.incident, severity=level)
+        alert, more = step(alert, lower, Change.DEESCALATED, own=own)
+    else:
+        higher = replace(alert.incident, severity=level, event_at=event_at, seen_at=own)
+        alert, more = step(alert, higher, Change.ESCALATED, own=own)
+    return alert, told + more
+
+
+def _resumed(alert: Alert, incident: Incident, *, own: float) -> Step:
+    if incident.no_data_at is None:
+        return alert, ()
+    return step(alert, replace(incident, no_data_at=None), Change.RESUMED, own=own)
+
+
+def _clear(alert: Alert, finding: Finding, rule: Rule, *, own: float) -> Step:
+    incident = open_incident(alert)
+    if incident is None:
+        return _idle(alert, own), ()
+    since = own if alert.clear_at is None else alert.clear_at
+    found = replace(
+        alert,
+        state=State.FIRING,
+        value=finding.value,
+        threshold=finding.threshold,
+        samples=finding.samples,
+        clear_at=since,
+        no_data_at=None,
+        error=None,
+        updated_at=own,
+    )
+    if own - since >= rule.keep_firing_seconds:
+        return resolve(found, own=own, reason="")
+    return _resumed(found, incident, own=own)
+
+
+def _missing(alert: Alert, outcome: Missing, rule: Rule, *, own: float) -> Step:
+    incident = open_incident(alert)
+    # Too few samples show that the sender is alive, so that is not what ``no_data_severity`` is for.
+    lack = rule.no_data_severity if outcome.reason == _NO_DATA else None
+    if incident is None and alert.active_at is None and lack is None:
+        return (alert, ()) if alert.state is State.INACTIVE else (_idle(alert, own), ())
+    since = own if alert.no_data_at is None else alert.no_data_at
+    after = _unknown(alert, outcome, since, own)
+    if own - since < rule.no_data_seconds:
+        return after, ()
+    if incident is not None:
+        return _silent(after, incident, lack, own=own, reason=outcome.reason)
+    if lack is None:
+        return _idle(alert, own), ()
+    if not _is_told(alert):
+        return after, ()
+    unmeasured = replace(after, severity=lack, value=None, threshold=None, active_at=since)
+    return fire(unmeasured, lack, own=own, event_at=None, reason=_NO_DATA)
+
+
+def _unknown(alert: Alert, outcome: Missing, since: float, own: float) -> Alert:
+    if alert.state is State.NO_DATA and alert.samples == outcome.samples:
+        return alert
+    return replace(
+        alert,
+        state=State.NO_DATA,
+        samples=outcome.samples,
+        no_data_at=since,
+        error=None,
+        updated_at=own,
+    )
+
+
+def _silent(
+    alert: Alert, incident: Incident, lack: Severity | None, *, own: float, reason: str
+) -> Step:
+    """Tell once that nothing is known of an alert that fires, and raise it if lack of data is worse."""
+    if incident.no_data_at is not None:
+        return alert, ()
+    silent = replace(incident, no_data_at=own)
+    alert, told = step(alert, silent, Change.NO_DATA, own=own, reason=reason)
+    if lack is None or lack.rank <= incident.severity.rank:
+        return alert, told
+    assert alert.incident is not None
+    higher = replace(alert.incident, severity=lack, event_at=None, seen_at=own)
+    alert = replace(alert, severity=lack)
+    alert, more = step(alert, higher, Change.ESCALATED, own=own, reason=reason)
+    return alert, told + more
+
+
+def _failed(alert: Alert, outcome: Failed, *, own: float) -> Step:
+    known = alert.state is State.ERROR and alert.error == outcome.reason
+    if known or alert.state is State.INACTIVE:
+        return alert, ()
+    return replace(alert, state=State.ERROR, error=outcome.reason, updated_at=own), ()
+
+
+def _is_told(alert: Alert) -> bool:
+    """Return whether the last incident, if there is one, is out of the way of a new one."""
+    return alert.incident is None or alert.incident.owed is None
+
+
+def _idle(alert: Alert, own: float) -> Alert:
+    return replace(
+        alert,
+        state=State.INACTIVE,
+        severity=None,
+        active_at=None,
+        clear_at=None,
+        no_data_at=None,
+        expires_at=None,
+        error=None,
+        updated_at=own,
+    )
