@@ -13,6 +13,7 @@ from alerts_svc.domain.channel import Channel
 from alerts_svc.domain.message import Message
 from alerts_svc.domain.undelivered import UNSUPPORTED, elsewhere
 from alerts_svc.domain.world import World
+from alerts_svc.instruments import Instruments
 from alerts_svc.ports import (
     Delivery,
     Lease,
@@ -49,35 +50,6 @@ class Keeper(Protocol):
         ...
 
 
-class Observer(Protocol):
-    """What is measured of deliveries."""
-
-    def attempted(self, channel: Channel, result: Result, *, seconds: float) -> None:
-        """Take note of an attempt that has ended."""
-        ...
-
-    def delivered(self, channel: Channel, message: Message, *, wall: float) -> None:
-        """Take note that a receiver has a message: how long it took is in its items."""
-        ...
-
-    def given_up(self, channel: str, message: Message) -> None:
-        """Take note that a message will not be tried again."""
-        ...
-
-
-class Unobserved:
-    """Measures nothing."""
-
-    def attempted(self, channel: Channel, result: Result, *, seconds: float) -> None:
-        """Take no note."""
-
-    def delivered(self, channel: Channel, message: Message, *, wall: float) -> None:
-        """Take no note."""
-
-    def given_up(self, channel: str, message: Message) -> None:
-        """Take no note."""
-
-
 class Courier:
     """Makes attempts, and sees to it that the store knows of each before it begins and how it ended."""
 
@@ -87,13 +59,13 @@ class Courier:
         transports: Transports,
         keeper: Keeper,
         time: Time,
-        observer: Observer,
+        instruments: Instruments,
     ) -> None:
         self._ledger = ledger
         self._transports = transports
         self._keeper = keeper
         self._time = time
-        self._observer = observer
+        self._instruments = instruments
         self._deadlines: set[asyncio.Timeout] = set()
 
     async def attempt(self, channel: Channel, delivery: Delivery, world: World) -> Result:
@@ -101,15 +73,14 @@ class Courier:
         lease = self._lease()
         try:
             await self._ledger.begin_attempt(lease, delivery, own=self._time.own())
-            began = self._time.monotonic()
             result = await self._send(lease, channel, delivery.message)
-            self._observer.attempted(channel, result, seconds=self._time.monotonic() - began)
+            self._instruments.attempts.labels(channel.kind.value, _outcome(result)).inc()
             await self._settle(lease, delivery, result, world)
         except LeaseLostError:
             self._keeper.lost(lease)
             raise
         if isinstance(result, Sent):
-            self._observer.delivered(channel, delivery.message, wall=self._time.wall())
+            self._instruments.delivered(delivery.message, wall=self._time.wall())
         return result
 
     async def abandon(self, delivery: Delivery, why: str, world: World) -> None:
@@ -173,8 +144,7 @@ class Courier:
         self, lease: Lease, delivery: Delivery, result: Result, world: World, why: str
     ) -> None:
         message, own = delivery.message, self._time.own()
-        log.warning("delivery_given_up", channel=message.channel, message=message.id, reason=why)
-        self._observer.given_up(message.channel, message)
+        log.warning("delivery_given_up", channel=message.channel, id=message.id, reason=why)
         others = elsewhere(
             message,
             why=why,
@@ -215,6 +185,14 @@ class Courier:
                 return
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _outcome(result: Result) -> str:
+    if isinstance(result, Sent):
+        return "sent"
+    if isinstance(result, Refused):
+        return "refused"
+    return "unknown" if result.unknown else "retry"
 
 
 def _verdict(delivery: Delivery, result: Retry | Refused, own: float) -> tuple[str | None, float]:

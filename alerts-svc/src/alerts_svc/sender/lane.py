@@ -167,7 +167,7 @@ class Lane:
         except LeaseLostError:
             raise
         except Exception:
-            log.exception("attempt_failed", channel=self.name, message=delivery.message.id)
+            log.exception("attempt_failed", channel=self.name, id=delivery.message.id)
             raise
 
     async def _deliver(self, channel: Channel | None, delivery: Delivery, world: World) -> None:

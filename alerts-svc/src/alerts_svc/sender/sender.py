@@ -10,8 +10,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from alerts_svc.domain.world import World
+from alerts_svc.instruments import Instruments
 from alerts_svc.ports import LeaseLostError, Ledger, Time, Transports
-from alerts_svc.sender.courier import Courier, Keeper, Observer, Unobserved
+from alerts_svc.sender.courier import Courier, Keeper
 from alerts_svc.sender.lane import Lane
 from windsock_kit.loops import PeriodicLoop, running
 
@@ -36,14 +37,14 @@ class Sender:
         time: Time,
         *,
         world: Callable[[], World | None],
-        observer: Observer | None = None,
+        instruments: Instruments,
         registry: CollectorRegistry | None = None,
     ) -> None:
         self._ledger = ledger
         self._keeper = keeper
         self._time = time
         self._world = world
-        self._courier = Courier(ledger, transports, keeper, time, observer or Unobserved())
+        self._courier = Courier(ledger, transports, keeper, time, instruments)
         self._lanes: dict[str, Lane] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.loop = PeriodicLoop(
