@@ -32,7 +32,7 @@ def advance(
     """
     if isinstance(outcome, Finding):
         if outcome.level is not None:
-            return _breached(alert, outcome, rule, own=own, event_at=event_at)
+            return _breached(alert, outcome, outcome.level, rule, own=own, event_at=event_at)
         if alert.state is State.INACTIVE:
             return alert, ()
         return _clear(alert, outcome, rule, own=own)
@@ -98,34 +98,43 @@ def fire(
         severity=severity,
         event_at=event_at,
         seen_at=own,
+        no_data_at=own if alert.state is State.NO_DATA else None,
     )
     return step(alert, incident, Change.FIRED, own=own, reason=reason)
 
 
-def step(alert: Alert, incident: Incident, change: Change, *, own: float, reason: str = "") -> Step:
-    """Return the alert with one more transition of its incident, which is owed if people are to be told of it."""
-    sequence = incident.sequence + 1
+def step(alert: Alert, incident: Incident, *changes: Change, own: float, reason: str = "") -> Step:
+    """Return the alert with further transitions of its incident, owed if people are to be told of them."""
+    told: list[Transition] = []
+    for change in changes:
+        incident = _moved(incident, change, own=own)
+        told.append(
+            Transition(
+                incident=incident.id,
+                fingerprint=alert.fingerprint,
+                sequence=incident.sequence,
+                change=change,
+                at=own,
+                severity=incident.severity,
+                value=alert.value,
+                threshold=alert.threshold,
+                reason=reason,
+            )
+        )
+    return replace(alert, incident=incident), tuple(told)
+
+
+def _moved(incident: Incident, change: Change, *, own: float) -> Incident:
     owed = _owed(incident, change)
-    moved = replace(
+    same = owed is incident.owed
+    return replace(
         incident,
-        sequence=sequence,
+        sequence=incident.sequence + 1,
         owed=owed,
-        owed_at=incident.owed_at if owed is incident.owed else own if owed else None,
-        held_by=incident.held_by if owed is incident.owed else None,
+        owed_at=incident.owed_at if same else own if owed else None,
+        held_by=incident.held_by if same else None,
         resolved_at=own if change is Change.RESOLVED else None,
     )
-    transition = Transition(
-        incident=incident.id,
-        fingerprint=alert.fingerprint,
-        sequence=sequence,
-        change=change,
-        at=own,
-        severity=incident.severity,
-        value=alert.value,
-        threshold=alert.threshold,
-        reason=reason,
-    )
-    return replace(alert, incident=moved), (transition,)
 
 
 def _owed(incident: Incident, change: Change) -> Change | None:
@@ -143,18 +152,23 @@ def _owed(incident: Incident, change: Change) -> Change | None:
 
 
 def _breached(
-    alert: Alert, finding: Finding, rule: Rule, *, own: float, event_at: float | None
+    alert: Alert,
+    finding: Finding,
+    level: Severity,
+    rule: Rule,
+    *,
+    own: float,
+    event_at: float | None,
 ) -> Step:
     incident = open_incident(alert)
     since = own if alert.active_at is None else alert.active_at
-    due = incident is not None or (own - since >= rule.for_seconds and _is_told(alert))
-    after = _measured(alert, finding, State.FIRING if due else State.PENDING, since, own)
-    if not due:
-        return after, ()
+    due = own - since >= rule.for_seconds and _is_told(alert)
+    if incident is None and not due:
+        return _measured(alert, finding, State.PENDING, since, own), ()
+    after = _measured(alert, finding, State.FIRING, since, own)
     if incident is None:
-        assert finding.level is not None
-        return fire(after, finding.level, own=own, event_at=event_at)
-    return _levelled(after, incident, own=own, event_at=event_at)
+        return fire(after, level, own=own, event_at=event_at)
+    return _levelled(after, incident, level, own=own, event_at=event_at)
 
 
 def _measured(alert: Alert, finding: Finding, state: State, since: float, own: float) -> Alert:
@@ -178,26 +192,18 @@ def _measured(alert: Alert, finding: Finding, state: State, since: float, own: f
     )
 
 
-def _levelled(alert: Alert, incident: Incident, *, own: float, event_at: float | None) -> Step:
-    """Bring an open incident to the level that the alert has now."""
-    alert, told = _resumed(alert, incident, own=own)
-    level = alert.severity
-    if level is None or level is incident.severity:
-        return alert, told
-    assert alert.incident is not None
-    if level.rank < incident.severity.rank:
-        lower = replace(alert.incident, severity=level)
-        alert, more = step(alert, lower, Change.DEESCALATED, own=own)
-    else:
-        higher = replace(alert.incident, severity=level, event_at=event_at, seen_at=own)
-        alert, more = step(alert, higher, Change.ESCALATED, own=own)
-    return alert, told + more
-
-
-def _resumed(alert: Alert, incident: Incident, *, own: float) -> Step:
-    if incident.no_data_at is None:
-        return alert, ()
-    return step(alert, replace(incident, no_data_at=None), Change.RESUMED, own=own)
+def _levelled(
+    alert: Alert, incident: Incident, level: Severity, *, own: float, event_at: float | None
+) -> Step:
+    """Bring an open incident to the level that was found."""
+    changes = [] if incident.no_data_at is None else [Change.RESUMED]
+    moved = replace(incident, severity=level, no_data_at=None)
+    if level.rank > incident.severity.rank:
+        changes.append(Change.ESCALATED)
+        moved = replace(moved, event_at=event_at, seen_at=own)
+    elif level.rank < incident.severity.rank:
+        changes.append(Change.DEESCALATED)
+    return step(alert, moved, *changes, own=own) if changes else (alert, ())
 
 
 def _clear(alert: Alert, finding: Finding, rule: Rule, *, own: float) -> Step:
@@ -218,7 +224,9 @@ def _clear(alert: Alert, finding: Finding, rule: Rule, *, own: float) -> Step:
     )
     if own - since >= rule.keep_firing_seconds:
         return resolve(found, own=own, reason="")
-    return _resumed(found, incident, own=own)
+    if incident.no_data_at is None:
+        return found, ()
+    return step(found, replace(incident, no_data_at=None), Change.RESUMED, own=own)
 
 
 def _missing(alert: Alert, outcome: Missing, rule: Rule, *, own: float) -> Step:
@@ -261,14 +269,11 @@ def _silent(
     if incident.no_data_at is not None:
         return alert, ()
     silent = replace(incident, no_data_at=own)
-    alert, told = step(alert, silent, Change.NO_DATA, own=own, reason=reason)
     if lack is None or lack.rank <= incident.severity.rank:
-        return alert, told
-    assert alert.incident is not None
-    higher = replace(alert.incident, severity=lack, event_at=None, seen_at=own)
-    alert = replace(alert, severity=lack)
-    alert, more = step(alert, higher, Change.ESCALATED, own=own, reason=reason)
-    return alert, told + more
+        return step(alert, silent, Change.NO_DATA, own=own, reason=reason)
+    worse = replace(silent, severity=lack, event_at=None, seen_at=own)
+    raised = replace(alert, severity=lack)
+    return step(raised, worse, Change.NO_DATA, Change.ESCALATED, own=own, reason=reason)
 
 
 def _failed(alert: Alert, outcome: Failed, *, own: float) -> Step:
