@@ -1,0 +1,90 @@
+"""Keeps the lease: only the process that holds it evaluates, decides and sends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from alerts_svc.ports import Lease, LeaseLostError, Leases
+from alerts_svc.timekeeper import Timekeeper
+
+log = structlog.get_logger(__name__)
+
+
+class LeaseKeeper:
+    """Campaigns for the lease with each tick, four times in its life.
+
+    ``answered_at`` is when the store answered last (monotonic), ``None`` before it ever has. ``changed`` is called
+    when the lease came, went, or tells of another revision.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        timekeeper: Timekeeper,
+        owner: str,
+        *,
+        ttl: float,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.answered_at: float | None = None
+        self.held: Lease | None = None
+        self.changed = changed
+        self._leases = leases
+        self._time = timekeeper
+        self._owner = owner
+        self._ttl = ttl
+
+    @property
+    def interval(self) -> float:
+        """Return the seconds between two campaigns."""
+        return self._ttl / 4
+
+    @property
+    def lease(self) -> Lease | None:
+        """Return the lease while it lasts. ``held`` still tells of the last one after it ran out."""
+        if self.held is None or self._time.monotonic() >= self.held.expires_at:
+            return None
+        return self.held
+
+    async def tick(self) -> None:
+        """Take or renew the lease; raises what the store raises, and the lease lasts on to its end."""
+        before = self.held
+        counted = self._time.own() if self.lease is not None else None
+        # An answer that comes later than this is of no use: the next campaign is due.
+        async with asyncio.timeout(max(1.0, self.interval)):
+            lease = await self._leases.campaign(self._owner, ttl=self._ttl, own=counted)
+        self.answered_at = self._time.monotonic()
+        self.held = lease
+        if lease is not None:
+            self._time.renewed(lease)
+        self._tell(before, lease)
+
+    def _tell(self, before: Lease | None, lease: Lease | None) -> None:
+        if lease is not None and (before is None or before.fence != lease.fence):
+            log.info("lease_taken", owner=lease.owner, fence=lease.fence)
+        elif lease is None and before is not None:
+            log.warning("lease_lost", owner=before.owner, fence=before.fence)
+        elif lease is None or before is None or lease.revision == before.revision:
+            return
+        self.changed()
+
+    def lost(self, lease: Lease) -> None:
+        """Take note that the store refused what was done under ``lease``."""
+        if self.held is not None and self.held.fence == lease.fence:
+            log.warning("lease_lost", owner=lease.owner, fence=lease.fence)
+            self.held = None
+
+    async def resign(self) -> None:
+        """Give the lease up, so that another replica need not wait for its end."""
+        lease, self.held = self.held, None
+        if lease is None:
+            return
+        try:
+            async with asyncio.timeout(self.interval):
+                await self._leases.resign(lease)
+        except LeaseLostError:
+            return
+        log.info("lease_resigned", owner=lease.owner, fence=lease.fence)
