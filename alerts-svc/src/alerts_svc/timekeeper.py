@@ -12,7 +12,7 @@ from alerts_svc.ports import Lease
 class Timekeeper:
     """``Time``, counted with the monotonic clock from what each lease says.
 
-    Before the first lease both times are the process's clock, as it was at the start.
+    Before the first lease both times are the process's clock: nothing is timed yet.
     """
 
     def __init__(
@@ -22,22 +22,24 @@ class Timekeeper:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._monotonic = monotonic
-        now = clock()
-        self._reckoning = Reckoning(now, now, monotonic())
+        self._clock = clock
+        self._reckoning: Reckoning | None = None
 
     def renewed(self, lease: Lease) -> None:
         """Go on from a lease that was just taken or renewed."""
-        self._reckoning = self._reckoning.renewed(
-            own=lease.own, wall=lease.wall, fence=lease.fence, monotonic=self._monotonic()
-        )
+        said = Reckoning(lease.own, lease.wall, self._monotonic(), lease.fence)
+        before = self._reckoning
+        self._reckoning = said if before is None else before.renewed(said)
 
     def own(self) -> float:
         """Return the service's own time, near to Unix seconds."""
-        return self._reckoning.own_at(self._monotonic())
+        now = self._reckoning
+        return self._clock() if now is None else now.own_at(self._monotonic())
 
     def wall(self) -> float:
         """Return the database's wall clock, in Unix seconds."""
-        return self._reckoning.wall_at(self._monotonic())
+        now = self._reckoning
+        return self._clock() if now is None else now.wall_at(self._monotonic())
 
     def monotonic(self) -> float:
         """Return the process's monotonic clock."""

@@ -6,20 +6,20 @@ goes on from there. So neither a step of the process's clock nor one of the data
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Reckoning:
     """What ``own`` time and the true time (``wall``) were when the monotonic clock read ``monotonic``.
 
-    ``fence`` is of the lease that said so, ``None`` before the first one: then the process's clock said it.
+    ``fence`` is of the lease that said so.
     """
 
     own: float
     wall: float
     monotonic: float
-    fence: int | None = None
+    fence: int
 
     def own_at(self, monotonic: float) -> float:
         """Return own time at a reading of the monotonic clock."""
@@ -29,19 +29,16 @@ class Reckoning:
         """Return the true time at a reading of the monotonic clock."""
         return self.wall + (monotonic - self.monotonic)
 
-    def renewed(self, *, own: float, wall: float, fence: int, monotonic: float) -> Reckoning:
-        """Return the reckoning after a lease was taken or renewed.
+    def renewed(self, said: Reckoning) -> Reckoning:
+        """Return the reckoning after the lease was renewed, or taken anew, which said so.
 
-        A renewal sets the true time alone: own time is this process's to count. With a lease newly taken own time goes on from
-        what the store says, and where this process has held one before it does not go back behind its own count.
+        A renewal sets the true time alone: own time is this process's to count. With a lease taken anew it goes on from
+        what the store says, but not back behind this process's own count.
         """
-        if self.fence is None:
-            counted = own
-        elif fence == self.fence:
-            counted = self.own_at(monotonic)
-        else:
-            counted = max(own, self.own_at(monotonic))
-        return Reckoning(counted, wall, monotonic, fence)
+        own = self.own_at(said.monotonic)
+        if said.fence != self.fence:
+            own = max(own, said.own)
+        return replace(said, own=own)
 
 
 def resumed(own: float, *, wall: float, now: float) -> float:
