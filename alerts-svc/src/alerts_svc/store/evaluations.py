@@ -1,0 +1,104 @@
+"""What was measured, tick by tick: values in one packed row, the fingerprints that they belong to apart."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from alerts_svc.domain.world import Evaluation
+
+Connection = PoolConnectionProxy
+_NONE = math.nan
+
+# Ticks mostly measure the same alerts, so the directory is there already.
+_APPEND = """
+    INSERT INTO alerts.evaluations (at, directory, content)
+    SELECT $1, digest, $3 FROM alerts.evaluation_directories WHERE digest = $2
+    ON CONFLICT (at) DO NOTHING
+"""
+_KNOWN = "SELECT EXISTS (SELECT FROM alerts.evaluation_directories WHERE digest = $1)"
+_ADD = """
+    INSERT INTO alerts.evaluation_directories (digest, fingerprints) VALUES ($1, $2)
+    ON CONFLICT DO NOTHING
+"""
+
+
+async def append(connection: Connection[asyncpg.Record], evaluation: Evaluation) -> None:
+    """Keep one evaluation, in the caller's transaction."""
+    names = "\n".join(evaluation.fingerprints)
+    digest = hashlib.blake2b(names.encode(), digest_size=16).digest()
+    row = (evaluation.at, digest, _packed(evaluation))
+    status = await connection.execute(_APPEND, *row)
+    if status.endswith(" 0") and not await connection.fetchval(_KNOWN, digest):
+        await connection.execute(_ADD, digest, names)
+        await connection.execute(_APPEND, *row)
+
+
+def _packed(evaluation: Evaluation) -> bytes:
+    """Return values, then samples, as single-precision numbers; no value is a NaN."""
+    values = (_NONE if value is None else value for value in evaluation.values)
+    numbers = array("d", values)
+    numbers.extend(evaluation.samples)
+    return _single(numbers)
+
+
+def _single(numbers: Sequence[float]) -> bytes:
+    # array refuses what single precision cannot hold.
+    most = 3.4028234e38
+    return array("f", [max(-most, min(most, n)) if n == n else n for n in numbers]).tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one evaluation found of one alert; ``at`` is the service's own time."""
+
+    at: float
+    value: float | None
+    samples: float
+
+
+_DIRECTORIES = """
+    SELECT digest, fingerprints FROM alerts.evaluation_directories
+    WHERE position($1 IN fingerprints) > 0
+"""
+_SLICE = """
+    SELECT at, substr(content, $2, 4) AS value, substr(content, $3, 4) AS samples
+    FROM alerts.evaluations
+    WHERE directory = $1 AND at >= $4 AND at < $5
+    ORDER BY at DESC
+    LIMIT $6
+"""
+
+
+class Evaluations:
+    """What was measured, for timelines."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def of(self, fingerprint: str, *, start: float, end: float, limit: int) -> list[Measured]:
+        """Return what was found of an alert from ``start`` up to ``end``, at most the last ``limit``, oldest first."""
+        found: list[Measured] = []
+        for directory in await self._pool.fetch(_DIRECTORIES, fingerprint):
+            names = directory["fingerprints"].split("\n")
+            if fingerprint not in names:
+                continue
+            place = names.index(fingerprint)
+            first, second = 1 + 4 * place, 1 + 4 * (len(names) + place)
+            rows = await self._pool.fetch(
+                _SLICE, directory["digest"], first, second, start, end, limit
+            )
+            found.extend(_measured(row) for row in rows)
+        found.sort(key=lambda measured: measured.at)
+        return found[-limit:]
+
+
+def _measured(row: asyncpg.Record) -> Measured:
+    value, samples = array("f", row["value"] + row["samples"])
+    return Measured(row["at"], None if math.isnan(value) else value, samples)

@@ -1,0 +1,33 @@
+"""What comes in through any replica's API and waits for the one that acts."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from alerts_svc.domain.world import Acknowledge, Close, Command, Posted
+from alerts_svc.store.content import dump, kind_of, load_command
+from alerts_svc.store.fencing import CHANNEL
+
+_PUT = """
+    WITH put AS (INSERT INTO alerts.inbox (kind, content) VALUES ($1, $2) RETURNING id)
+    SELECT id, pg_notify($3, 'inbox') FROM put
+"""
+_WAITING = "SELECT id, at, kind, content FROM alerts.inbox ORDER BY id LIMIT $1"
+
+
+class Inbox:
+    """The way in; once ``put`` has returned, nothing gets lost."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def put(self, content: tuple[Posted, ...] | Acknowledge | Close) -> int:
+        """Keep a command until it has been acted on, wake the one that acts, and return its number."""
+        number: int = await self._pool.fetchval(_PUT, kind_of(content), dump(content), CHANNEL)
+        return number
+
+
+async def waiting(pool: asyncpg.Pool[asyncpg.Record], *, limit: int) -> list[Command]:
+    """Return the oldest commands that wait."""
+    rows = await pool.fetch(_WAITING, limit)
+    return [load_command(row["id"], row["at"], row["kind"], row["content"]) for row in rows]

@@ -1,0 +1,122 @@
+"""The lease: one of the replicas acts, and the database's clock says until when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import asyncpg
+
+from alerts_svc.ports import Lease
+
+# What the caller may count on is less than what the others wait for.
+_MARGIN_SHARE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The lease as this process saw it: last at ``last``, for the first time like that at ``first``.
+
+    The look before the first one, if there was one, was at ``before``; all by the monotonic clock.
+    """
+
+    fence: int
+    own: float
+    first: float
+    last: float
+    before: float | None
+
+
+class PostgresLeases:
+    """``Leases`` on a row of ``alerts.leases``, for one process."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool = pool
+        self._monotonic = monotonic
+        self._look: _Look | None = None
+
+    # Neither time nor fence goes back. A renewal changes no key, so it does not wait for a commit.
+    _RENEW = """
+        UPDATE alerts.leases
+        SET own = greatest(own, coalesce($2, own + greatest(0, extract(epoch FROM clock_timestamp()) - wall))),
+            wall = extract(epoch FROM clock_timestamp()),
+            expires_at = clock_timestamp() + $3::float8 * interval '1 second'
+        WHERE name = 'acting' AND owner = $1
+        RETURNING fence, own, wall, (SELECT value FROM alerts.revision) AS revision
+    """
+    _SEE = """
+        SELECT
+            fence, own, greatest(0, extract(epoch FROM clock_timestamp()) - wall)::float8 AS passed,
+            expires_at <= clock_timestamp()
+                OR expires_at > clock_timestamp() + $1::float8 * interval '1 second' AS free
+        FROM alerts.leases
+        WHERE name = 'acting'
+    """
+    # Only if it is still as it was seen: its owner may have renewed it, another one may have taken it.
+    _TAKE = """
+        UPDATE alerts.leases
+        SET owner = $1,
+            fence = fence + 1,
+            own = $2,
+            wall = extract(epoch FROM clock_timestamp()),
+            expires_at = clock_timestamp() + $3::float8 * interval '1 second'
+        WHERE name = 'acting' AND fence = $4 AND own = $5
+        RETURNING fence, own, wall, (SELECT value FROM alerts.revision) AS revision
+    """
+
+    async def campaign(self, owner: str, *, ttl: float, own: float | None = None) -> Lease | None:
+        """Take the lease, or renew it; ``None`` while somebody else has it."""
+        # Counted from before the question, so that the true lease outlives what the caller thinks.
+        asked = self._monotonic()
+        row = await self._pool.fetchrow(self._RENEW, owner, own, ttl)
+        if row is None:
+            row = await self._take(owner, ttl, asked)
+        if row is None:
+            return None
+        self._look = None
+        return Lease(
+            owner=owner,
+            fence=row["fence"],
+            revision=row["revision"],
+            own=row["own"],
+            wall=row["wall"],
+            expires_at=asked + ttl - ttl / _MARGIN_SHARE,
+        )
+
+    async def _take(self, owner: str, ttl: float, asked: float) -> asyncpg.Record | None:
+        seen = await self._pool.fetchrow(self._SEE, ttl)
+        assert seen is not None
+        look = self._watched(seen["fence"], seen["own"], asked)
+        if not seen["free"]:
+            return None
+        # The database's clock may have been set since; who has watched knows better how long it has been.
+        passed: float = max(seen["passed"], asked - look.first)
+        if look.before is not None:
+            passed = min(passed, self._monotonic() - look.before)
+        own = look.own + passed
+        return await self._pool.fetchrow(self._TAKE, owner, own, ttl, look.fence, look.own)
+
+    def _watched(self, fence: int, own: float, now: float) -> _Look:
+        last = self._look
+        if last is not None and (last.fence, last.own) == (fence, own):
+            look = _Look(fence, own, last.first, now, last.before)
+        else:
+            look = _Look(fence, own, now, now, last.last if last else None)
+        self._look = look
+        return look
+
+    _RESIGN = """
+        UPDATE alerts.leases
+        SET owner = '', expires_at = '-infinity'
+        WHERE name = 'acting' AND owner = $1 AND fence = $2
+    """
+
+    async def resign(self, lease: Lease) -> None:
+        """Give it up; the fence stays, so that the next owner's is greater."""
+        await self._pool.execute(self._RESIGN, lease.owner, lease.fence)
