@@ -56,6 +56,12 @@ def open_incident(alert: Alert) -> Incident | None:
     return incident if incident is not None and incident.resolved_at is None else None
 
 
+def is_told(alert: Alert) -> bool:
+    """Return whether the last incident, if there is one, is out of the way of a new one."""
+    incident = alert.incident
+    return incident is None or (incident.owed is None and not incident.behind)
+
+
 def level_of(alert: Alert) -> Severity | None:
     """Return the level that the alert fires with; a pending one, or one for lack of data alone, has reached none."""
     incident = open_incident(alert)
@@ -162,7 +168,7 @@ def _breached(
 ) -> Step:
     incident = open_incident(alert)
     since = own if alert.active_at is None else alert.active_at
-    due = own - since >= rule.for_seconds and _is_told(alert)
+    due = own - since >= rule.for_seconds and is_told(alert)
     if incident is None and not due:
         return _measured(alert, finding, State.PENDING, since, own), ()
     after = _measured(alert, finding, State.FIRING, since, own)
@@ -243,7 +249,7 @@ def _missing(alert: Alert, outcome: Missing, rule: Rule, *, own: float) -> Step:
         return _silent(after, incident, lack, own=own, reason=outcome.reason)
     if lack is None:
         return _idle(alert, own), ()
-    if not _is_told(alert):
+    if not is_told(alert):
         return after, ()
     unmeasured = replace(after, severity=lack, value=None, threshold=None, active_at=since)
     return fire(unmeasured, lack, own=own, event_at=None, reason=_NO_DATA)
@@ -281,11 +287,6 @@ def _failed(alert: Alert, outcome: Failed, *, own: float) -> Step:
     if known or alert.state is State.INACTIVE:
         return alert, ()
     return replace(alert, state=State.ERROR, error=outcome.reason, updated_at=own), ()
-
-
-def _is_told(alert: Alert) -> bool:
-    """Return whether the last incident, if there is one, is out of the way of a new one."""
-    return alert.incident is None or alert.incident.owed is None
 
 
 def _idle(alert: Alert, own: float) -> Alert:
