@@ -31,7 +31,7 @@ MAX_WINDOW_SECONDS = 2_678_400
 MAX_SECONDS = 2_678_400.0
 MAX_RULES = 1_000
 RATIO = "ratio"
-UNITS = ("ms", "percent", "usd", "score", "x", "")
+UNITS = ("ms", "percent", "usd", "score", "x", "s", "")
 
 
 _Window = Annotated[int, Meta(ge=STEP_SECONDS, le=MAX_WINDOW_SECONDS, multiple_of=STEP_SECONDS)]
