@@ -28,7 +28,7 @@ NOT_TOLD = "not_told"
 # Why something was not told at all, if nothing held it.
 OVER = "over"
 # What the limits of one tick have left is told so much later.
-LEFT_OVER_SECONDS = 1.0
+LEFT_OVER_SECONDS = 5.0
 HEARTBEAT_SECONDS = 60.0
 
 
