@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from importlib.resources import files
@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from metrics_svc.announcements import announcing
 from metrics_svc.catalogue import GenaiCatalogue
 from metrics_svc.engine import Engine
 from metrics_svc.housekeeping import INTERVAL_SECONDS, Housekeeping, Periods
@@ -117,6 +118,15 @@ def _probing(probes: Probes, interval: float, registry: CollectorRegistry) -> Pe
     return loop
 
 
+def _pool(settings: Settings) -> AbstractAsyncContextManager[asyncpg.Pool[asyncpg.Record]]:
+    return open_pool(
+        settings.database_url,
+        application_name="metrics-svc",
+        min_size=2,
+        max_size=settings.database_pool_size,
+    )
+
+
 @asynccontextmanager
 async def _running(
     settings: Settings,
@@ -127,12 +137,10 @@ async def _running(
 ) -> AsyncGenerator[State]:
     """Run everything that lives as long as the process; fills what readiness looks at."""
     instruments = Instruments(registry)
-    async with open_pool(
-        settings.database_url,
-        application_name="metrics-svc",
-        min_size=2,
-        max_size=settings.database_pool_size,
-    ) as pool:
+    async with (
+        _pool(settings) as pool,
+        announcing(settings.redis_url, instruments) as committed,
+    ):
         series = SeriesRegistry(pool, new_per_hour=settings.new_series_per_hour)
         prices = PriceKeeper(pool, GenaiCatalogue())
         writer = Writer(time.time)
@@ -143,6 +151,7 @@ async def _running(
             prices=prices.book,
             max_queued=settings.max_queued_events,
             instruments=instruments,
+            committed=committed,
         )
         instruments.watch(pool, queued=lambda: ingest.queued, limited=lambda: series.limited)
         interval = settings.probe_interval_seconds

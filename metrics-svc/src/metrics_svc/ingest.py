@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -74,6 +82,7 @@ class Ingest:
         prices: Callable[[], Prices],
         max_queued: int,
         instruments: Instruments,
+        committed: Callable[[Iterable[Mapping[str, Sequence[Row]]]], None] = lambda _: None,
     ) -> None:
         self._pool = pool
         self._series = series
@@ -81,6 +90,7 @@ class Ingest:
         self._prices = prices
         self._max_queued = max_queued
         self._instruments = instruments
+        self._committed = committed
         self._queue: deque[_Submission] = deque()
         self._queued = 0
         self._open: set[asyncio.Future[Prepared]] = set()
@@ -224,6 +234,7 @@ class Ingest:
         for submission, prepared in zip(group, outcome, strict=True):
             if not submission.done.done():
                 submission.done.set_result(prepared)
+        self._committed(prepared.rows for prepared in outcome)
 
     def _refuse(self, group: list[_Submission], error: UnavailableError) -> None:
         self._instruments.refused.inc(sum(s.size for s in group))

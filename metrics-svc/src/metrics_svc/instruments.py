@@ -49,6 +49,12 @@ class Instruments:
             ["signal"],
             registry=registry,
         )
+        self.announcements = Counter(
+            "metrics_announcements",
+            "Announcements on Redis that data changed, by outcome.",
+            ["outcome"],
+            registry=registry,
+        )
         self.queue = Gauge(
             "metrics_ingest_queued_events", "Events waiting for their commit.", registry=registry
         )

@@ -31,6 +31,7 @@ class Settings:
     log_format: Literal["json", "console"] = "json"
     log_level: str = "info"
     database_pool_size: int = 8
+    redis_url: str = field(default="", repr=False)
     probes: str = field(default="", repr=False)
     probe_interval_seconds: float = 10.0
     max_body_bytes: int = 8 * 2**20
@@ -52,7 +53,7 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
         """Read the settings; raises ``SettingsError`` that names the variable and what it allows."""
         # An address may hold a password.
-        given = read(env, _CONVERT, variable_of, secret={"database_url"})
+        given = read(env, _CONVERT, variable_of, secret={"database_url", "redis_url"})
         if "database_url" not in given:
             raise SettingsError(
                 "METRICS_DATABASE_URL is not set; give it a PostgreSQL address, for example"
@@ -84,12 +85,20 @@ def _check_retention(settings: Settings) -> None:
             )
 
 
+_redis = address("redis", "rediss", "unix")
+
+
+def _optional_redis(value: str) -> str:
+    return _redis(value) if value else ""
+
+
 # Folding waits for one while both lanes of the ingest hold theirs, and making a series takes another.
 _POOL_SIZE = whole(4)
 _CONVERT: dict[str, Convert] = {
     **SERVING,
     "database_url": address("postgresql", "postgres"),
     "database_pool_size": _POOL_SIZE,
+    "redis_url": _optional_redis,
     "probes": str,
     "probe_interval_seconds": seconds,
     "max_body_bytes": COUNT,

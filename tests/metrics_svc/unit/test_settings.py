@@ -39,9 +39,17 @@ def test_an_address_of_another_kind_is_refused_without_showing_its_password(url:
     assert "secret" not in str(told.value)
 
 
+def test_an_address_of_redis_is_checked_without_showing_its_password() -> None:
+    with pytest.raises(SettingsError, match="METRICS_REDIS_URL is wrong: it must start") as told:
+        Settings.from_env(URL | {"METRICS_REDIS_URL": "http://:secret@127.0.0.1"})
+
+    assert "secret" not in str(told.value)
+
+
 def test_every_field_can_be_set_by_its_variable() -> None:
     numbers = {f.name: "7" for f in fields(Settings) if f.type in {"int", "float"}}
     texts = {"host": "localhost", "log_format": "console", "log_level": "debug", "probes": "a=b"}
+    texts["redis_url"] = "redis://127.0.0.1/0"
     given = numbers | texts | {"auth": "off"}
 
     settings = Settings.from_env(URL | {variable_of(name): text for name, text in given.items()})
