@@ -48,12 +48,18 @@ def quantity(value: float | None, unit: str, places: int = _PLACES) -> str:
         case "percent":
             return f"{number(value * 100, places)} %"
         case "usd":
-            return f"-${number(-value, places)}" if value < 0 else f"${number(value, places)}"
+            return f"{'-' if value < 0 else ''}${_money(abs(value), places)}"
         case "":
             return number(value, places)
         case "score":
             return f"{number(value, places)} points"
     return f"{number(value, places)} {plain(unit, 20)}"
+
+
+def _money(value: float, places: int) -> str:
+    """Return an amount to the cent, or to a few digits where it is less than a dime."""
+    cents = 0.1 <= value < 1e12 and (places == _PLACES or round(value, 2) == value)
+    return f"{value:,.2f}" if cents else number(value, places)
 
 
 def current(item: Item) -> str:

@@ -16,6 +16,7 @@ from alerts_svc.domain.labels import SEVERITY
 from alerts_svc.domain.message import Item, Message
 from alerts_svc.domain.plain import plain, plain_map
 from alerts_svc.domain.severity import Severity
+from alerts_svc.notify.lines import lines
 from alerts_svc.notify.links import Links
 from alerts_svc.notify.rendering import dumps, fitting, least_line, rendered, rfc3339
 from alerts_svc.notify.webhook import change, details
@@ -23,9 +24,7 @@ from alerts_svc.ports import Result, Sent
 
 # Docker cuts lines at 16 KiB.
 MAX_LINE_BYTES = 16_000
-_MOST_BLOCKS = 10
 _RULE = "=" * 78
-_LABEL = 13
 
 
 class Console:
@@ -39,9 +38,9 @@ class Console:
     async def send(self, channel: Channel, message: Message, *, wall: float) -> Result:
         """Write the line, then the block."""
         line = rendered(message, lambda m: json_line(m, self._links), _least_json)
-        text = rendered(message, lambda m: block(m, self._links), least_line)
+        text = rendered(message, lambda m: "\n".join(lines(m, self._links)), least_line)
         _write(self._out or sys.stdout, line.decode() + "\n")
-        _write(self._err or sys.stderr, text + "\n")
+        _write(self._err or sys.stderr, f"{_RULE}\n{text}\n{_RULE}\n")
         return Sent()
 
 
@@ -127,47 +126,3 @@ def _least_json(message: Message) -> bytes:
             "summary": least_line(message),
         }
     )
-
-
-def block(message: Message, links: Links) -> str:
-    """Return the message for people to read in a terminal."""
-    lines = [_RULE, wording.headline(message)]
-    if message.notice:
-        lines.append(plain(message.notice, 500))
-    if counted := wording.counted(message):
-        lines.append(counted)
-    for item in message.items[:_MOST_BLOCKS]:
-        lines += ["", *_item_lines(item, message, links)]
-    left = len(message.items) - _MOST_BLOCKS + message.truncated
-    if len(message.items) > _MOST_BLOCKS or message.truncated:
-        lines += ["", f"and {max(left, message.truncated)} more"]
-    recent = wording.changes(message)
-    if recent:
-        lines += ["", "Changed lately:", *(f"  - {line}" for line in recent)]
-    return "\n".join([*lines, _RULE])
-
-
-def _item_lines(item: Item, message: Message, links: Links) -> list[str]:
-    pairs = [
-        ("operation", wording.operation(item)),
-        ("current", wording.compared(item)),
-        ("window", wording.window(item)),
-        ("since", wording.since(item, message.created_at)),
-        ("impact", wording.impact(item, message.details)),
-    ]
-    if item is message.items[0]:
-        pairs += wording.detail_pairs(message.details)
-    lines = [f"[{item.severity.upper()}] {wording.status(item)}: {wording.title(item)}"]
-    lines += [f"  {label:<{_LABEL}}{text}" for label, text in pairs if text]
-    if item.actions:
-        lines.append("  what to do")
-        lines += [f"    - {plain(action, 300)}" for action in item.actions[:10]]
-    at = message.created_at
-    addresses = [
-        ("dashboard", links.dashboard(item)),
-        ("acknowledge", links.acknowledge(item, at=at)),
-        ("silence", links.silence(item, at=at)),
-    ]
-    over = item.ends_at is not None
-    shown = addresses[:1] if over else addresses
-    return lines + [f"  {label:<{_LABEL}}{address}" for label, address in shown]

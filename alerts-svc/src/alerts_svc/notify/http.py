@@ -153,9 +153,7 @@ def _said(answer: Answer) -> str:
 
 
 @asynccontextmanager
-async def open_session(
-    guard: Guard, tls: ssl.SSLContext | None = None
-) -> AsyncGenerator[aiohttp.ClientSession]:
+async def open_session(guard: Guard, tls: ssl.SSLContext) -> AsyncGenerator[aiohttp.ClientSession]:
     """Open the one session of the process.
 
     Connections are not kept: each is resolved and checked anew, and none turns out dead when a page is due. Bodies
@@ -166,7 +164,7 @@ async def open_session(
         use_dns_cache=False,
         force_close=True,
         limit=0,
-        ssl=True if tls is None else tls,
+        ssl=tls,
     )
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     async with aiohttp.ClientSession(

@@ -13,11 +13,15 @@ import structlog
 from alerts_svc.domain.channel import Channel, Kind
 from alerts_svc.domain.message import Message
 from alerts_svc.notify.console import Console
+from alerts_svc.notify.email import Email
 from alerts_svc.notify.guard import Guard
 from alerts_svc.notify.heartbeat import Heartbeat
 from alerts_svc.notify.http import TIMEOUT_SECONDS, Http, open_session
 from alerts_svc.notify.links import Links
+from alerts_svc.notify.pagerduty import PagerDuty
 from alerts_svc.notify.rendering import without_secrets
+from alerts_svc.notify.slack import Slack
+from alerts_svc.notify.smtp import Smtp
 from alerts_svc.notify.webhook import Webhook
 from alerts_svc.ports import Refused, Result, Retry, Sent, Transport, Transports
 
@@ -59,10 +63,14 @@ async def make_transports(
     ``tls`` is a context that verifies, for authorities that the system does not know; ``out`` and ``err`` are the
     console's streams, by default those of the process.
     """
-    async with open_session(guard, tls) as session:
+    context = tls or ssl.create_default_context()
+    async with open_session(guard, context) as session:
         http = Http(session, guard, timeout=timeout_seconds)
         inner: dict[Kind, Transport] = {
             Kind.CONSOLE: Console(links, out, err),
+            Kind.EMAIL: Email(Smtp(guard, context, timeout=timeout_seconds), links),
+            Kind.SLACK: Slack(http, links),
+            Kind.PAGERDUTY: PagerDuty(http, links),
             Kind.WEBHOOK: Webhook(http, links),
             Kind.HEARTBEAT: Heartbeat(http),
         }
