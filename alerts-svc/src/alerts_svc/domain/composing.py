@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from alerts_svc.domain import builtin
 from alerts_svc.domain.alert import Alert, Change, Incident
 from alerts_svc.domain.message import MAX_ITEMS, ChangeEvent, Item, Message
+from alerts_svc.domain.plain import cut
 from alerts_svc.domain.routing import labelled
 from alerts_svc.domain.rule import BurnRate, Rule, Threshold
 from alerts_svc.domain.severity import Severity
@@ -20,7 +21,6 @@ _BUILTIN = builtin.rules()
 # What is told of one alert stays within bounds, whatever a sender from elsewhere says of it.
 MAX_PAIRS = 64
 MAX_VALUE = 2_000
-CUT = "…"
 # Changes of the application that may have led to it: from so long before the first alert began.
 CHANGES_BEFORE_SECONDS = 3_600.0
 MAX_CHANGES = 5
@@ -108,7 +108,7 @@ def compose(
         id=_message_id(setting.channel, told),
         channel=setting.channel,
         group_key=setting.group_key,
-        group_labels={name: cut(value) for name, value in setting.group_labels},
+        group_labels={name: cut(value, MAX_VALUE) for name, value in setting.group_labels},
         thread=setting.thread,
         reason=_reason(news, first=setting.first, firing=firing),
         created_at=setting.wall,
@@ -139,14 +139,9 @@ def heartbeat(channel: str, *, slot: int, wall: float) -> Message:
     )
 
 
-def cut(text: str, limit: int = MAX_VALUE) -> str:
-    """Return the text, cut at a code point and marked so if it is too long."""
-    return text if len(text) <= limit else text[: limit - len(CUT)] + CUT
-
-
 def _bounded(pairs: Mapping[str, str]) -> dict[str, str]:
     some = sorted(pairs.items())[:MAX_PAIRS] if len(pairs) > MAX_PAIRS else pairs.items()
-    return {cut(name, 200): cut(value) for name, value in some}
+    return {cut(name, 200): cut(value, MAX_VALUE) for name, value in some}
 
 
 def _message_id(channel: str, told: Iterable[tuple[str, int]]) -> str:
@@ -211,7 +206,7 @@ def _item(world: World, setting: Setting, alert: Alert, change: Change | None) -
         samples=alert.samples,
         acknowledged_by=_acknowledged_by(incident, own=setting.own),
         actions=() if rule is None else rule.actions,
-        generator_url=cut(alert.generator_url),
+        generator_url=cut(alert.generator_url, MAX_VALUE),
         event_at=incident.event_at,
         seen_at=None if incident.seen_at is None else incident.seen_at + skew,
     )

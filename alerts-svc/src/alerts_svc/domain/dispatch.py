@@ -209,7 +209,7 @@ class _Deciding:
             self._keep_or_forget(replace(alert, incident=None), changed=True)
             return
         if change is Change.ACKNOWLEDGED:
-            behind = incident.behind
+            behind = incident.behind - channels
         left = replace(
             incident,
             channels=incident.channels | channels,

@@ -109,9 +109,9 @@ class _Telling:
                 if wanted is None or channel in wanted:
                     reached.add(channel)
                     yield destination, channel
-        if free.news.change in (Change.RESOLVED, Change.ACKNOWLEDGED):
+        if wanted is not None and not free.catching_up:
             # Who was told hears the end, wherever the routes lead by now.
-            for channel in sorted((wanted or incident.channels) - reached):
+            for channel in sorted(wanted - reached):
                 yield free.destinations[0], channel
 
     def _wanted(self, news: News, *, catching_up: bool) -> frozenset[str] | None:
