@@ -46,4 +46,5 @@ class State(TypedDict):
     transports: Transports
     max_body_bytes: int
     external_url: str
+    evaluation_interval_seconds: float
     instruments: Instruments
