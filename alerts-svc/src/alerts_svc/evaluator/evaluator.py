@@ -25,6 +25,7 @@ from alerts_svc.ports import Lease, LeaseLostError, Ledger, StaleWorldError, Tim
 log = structlog.get_logger(__name__)
 
 EVERYTHING = Scope()
+_NOTHING = Changes()
 MAX_TRIES = 5
 MAX_COMMANDS = 500
 # What was only measured anew is written this often, for those who read the store.
@@ -88,6 +89,10 @@ class Evaluator:
         self._refreshed_at = float("-inf")
         self._good_at: float | None = None
         self.evaluated_at: float | None = None
+        # The world as it was known last, even after the lease has ended or the store has failed.
+        self.known: World | None = None
+        # What was told without the store, to be committed when it is back.
+        self.entering: Changes | None = None
 
     @property
     def world(self) -> World | None:
@@ -143,6 +148,7 @@ class Evaluator:
             world = replace(found, rules={**found.rules, **self._builtin})
             self._judge.forget(world.rules)
             self._world, self._fence = world, lease.fence
+            self.known = world
             self._unwritten.clear()
         return world
 
@@ -168,6 +174,8 @@ class Evaluator:
         found = await self._ledger.inbox(limit=MAX_COMMANDS)
         own, wall = self._time.own(), self._time.wall()
         after, changes = commands.apply(world, found, own=own, wall=wall)
+        entered = self._entered(after)
+        after, changes = applied(after, entered), joined(changes, entered)
         judgement = self._judged(after, asked, own=own, wall=wall)
         after = applied(after, judgement.everything())
         changes = joined(changes, judgement.written())
@@ -179,8 +187,15 @@ class Evaluator:
         changes = replace(changes, messages=messages)
         if changes != _NOTHING:
             await self._ledger.commit(lease, changes, revision=world.revision)
-        self._world = after
+        self._world = self.known = after
+        self.entering = None
         self._tell(changes)
+
+    def _entered(self, world: World) -> Changes:
+        if self.entering is None:
+            return _NOTHING
+        news = [alert for alert in self.entering.alerts if not _is_open(world, alert)]
+        return self.entering if news else _NOTHING
 
     def _refreshed(self, world: World, changes: Changes, made: Judgement, *, own: float) -> Changes:
         """Add now and then what was only measured anew: those who read the store see it too."""
@@ -279,4 +294,6 @@ class Evaluator:
                 self._instruments.rules.set(enabled)
 
 
-_NOTHING = Changes()
+def _is_open(world: World, alert: Alert) -> bool:
+    kept = world.alerts.get(alert.fingerprint)
+    return kept is not None and machine.open_incident(kept) is not None
