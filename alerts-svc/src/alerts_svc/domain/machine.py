@@ -15,6 +15,9 @@ from alerts_svc.domain.severity import Severity, rank
 
 Step = tuple[Alert, tuple[Transition, ...]]
 
+# Of an alert from elsewhere, and of a rule that is gone.
+COOLDOWN_SECONDS = 900.0
+
 _INCIDENTS = uuid.UUID("6f1d5a0e-5f0f-5a57-9d0a-5b8f6f4f9c11")
 # What has been owed gives way to what is graver; an incident that nobody has been told of is told whole.
 _PRECEDENCE = {Change.REMINDER: 1, Change.NO_DATA: 2, Change.ESCALATED: 3, Change.FIRED: 4}
@@ -72,7 +75,7 @@ def forgettable(alert: Alert, rule: Rule | None, *, own: float) -> bool:
     """Return whether nothing of the alert need be kept: it is inactive, told, and its cooldown is over."""
     if alert.state is not State.INACTIVE or alert.incident is not None:
         return False
-    cooldown = 0.0 if rule is None else rule.cooldown_seconds
+    cooldown = COOLDOWN_SECONDS if rule is None else rule.cooldown_seconds
     return alert.fired_at is None or own - alert.fired_at >= cooldown
 
 
@@ -202,6 +205,8 @@ def _levelled(
     alert: Alert, incident: Incident, level: Severity, *, own: float, event_at: float | None
 ) -> Step:
     """Bring an open incident to the level that was found."""
+    if level is incident.severity and incident.no_data_at is None:
+        return alert, ()
     changes = [] if incident.no_data_at is None else [Change.RESUMED]
     moved = replace(incident, severity=level, no_data_at=None)
     if level.rank > incident.severity.rank:
@@ -209,7 +214,7 @@ def _levelled(
         moved = replace(moved, event_at=event_at, seen_at=own)
     elif level.rank < incident.severity.rank:
         changes.append(Change.DEESCALATED)
-    return step(alert, moved, *changes, own=own) if changes else (alert, ())
+    return step(alert, moved, *changes, own=own)
 
 
 def _clear(alert: Alert, finding: Finding, rule: Rule, *, own: float) -> Step:
