@@ -44,7 +44,7 @@ class Row:
 
 
 @dataclass(slots=True)
-class _LeaseRow:
+class LeaseRow:
     owner: str
     fence: int
     own: float
@@ -72,7 +72,7 @@ class MemoryStore:
     outbox: dict[str, Row] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
     commands: dict[int, Command] = field(default_factory=dict)
-    lease: _LeaseRow | None = None
+    lease: LeaseRow | None = None
     _told: set[tuple[str, int, str]] = field(default_factory=set)
     _waiting: dict[str, dict[str, Row]] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -116,19 +116,19 @@ class MemoryStore:
         if row is None or (row.owner, row.fence) != (lease.owner, lease.fence):
             raise LeaseLostError(f"fence {lease.fence} is not the last one")
 
-    def campaign(self, owner: str, *, ttl: float, own: float | None) -> _LeaseRow | None:
+    def campaign(self, owner: str, *, ttl: float, own: float | None) -> LeaseRow | None:
         now = self.clock()
         row = self.lease
         if row is None:
-            row = _LeaseRow(owner, 1, now, now, now + ttl)
+            row = LeaseRow(owner, 1, now, now, now + ttl)
         elif row.owner == owner:
             counted = row.own + max(0.0, now - row.wall) if own is None else own
             row = replace(row, own=max(row.own, counted), wall=now, ends_at=now + ttl)
         elif now < row.ends_at <= now + ttl:
             return None
         else:
-            counted = row.own + max(0.0, now - row.wall)
-            row = _LeaseRow(owner, row.fence + 1, counted, now, now + ttl)
+            counted = row.own + max(0.0, now - row.wall) if own is None else own
+            row = LeaseRow(owner, row.fence + 1, counted, now, now + ttl)
         self.lease = row
         return row
 
@@ -247,6 +247,17 @@ class MemoryStore:
             self.revision += 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Another one's lease as this process saw it: like that from ``first`` to ``last``, otherwise ``before``."""
+
+    fence: int
+    own: float
+    first: float
+    last: float
+    before: float | None
+
+
 async def _nothing(point: str) -> None:
     """Let every call through at once."""
 
@@ -268,18 +279,38 @@ class MemoryLedger:
         self.store = store
         self._monotonic = monotonic
         self._point = point
+        self._look: _Look | None = None
 
     async def campaign(self, owner: str, *, ttl: float, own: float | None = None) -> Lease | None:
         # Counted from before the question, so that the true lease outlives what the caller thinks.
         asked = self._monotonic()
         await self._point("campaign:before")
-        row = self.store.campaign(owner, ttl=ttl, own=own)
+        row = self.store.campaign(owner, ttl=ttl, own=self._counted(owner, asked, own))
         revision = self.store.revision
         await self._point("campaign:after")
         if row is None:
             return None
         expires_at = asked + ttl - min(MARGIN_SECONDS, ttl / 4)
         return Lease(owner, row.fence, revision, row.own, row.wall, expires_at)
+
+    def _counted(self, owner: str, now: float, own: float | None) -> float | None:
+        """Return the own time to go on from.
+
+        The database's clock may have been set; who has watched the lease lie still knows better how long it has been.
+        """
+        row = self.store.lease
+        if row is None or row.owner == owner:
+            return own
+        last = self._look
+        if last is not None and (last.fence, last.own) == (row.fence, row.own):
+            look = replace(last, last=now)
+        else:
+            look = _Look(row.fence, row.own, now, now, last.last if last else None)
+        self._look = look
+        passed = max(0.0, self.store.clock() - row.wall, now - look.first)
+        if look.before is not None:
+            passed = min(passed, self._monotonic() - look.before)
+        return row.own + passed
 
     async def resign(self, lease: Lease) -> None:
         await self._point("resign:before")
