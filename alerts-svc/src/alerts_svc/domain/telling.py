@@ -101,7 +101,6 @@ class _Telling:
         )
 
     def _targets(self, free: Free) -> Iterator[tuple[Destination, str]]:
-        incident = free.news.incident
         wanted = self._wanted(free.news, catching_up=free.catching_up)
         reached = set()
         for destination in free.destinations:
