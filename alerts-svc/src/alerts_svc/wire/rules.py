@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
@@ -42,6 +43,14 @@ _Filters = Annotated[
     dict[Short, _Value | Annotated[list[_Value], Meta(min_length=1, max_length=200)]],
     Meta(max_length=10),
 ]
+
+
+class Origin(StrEnum):
+    """Where a rule is from; a default that somebody changed is a user's."""
+
+    DEFAULT = "default"
+    USER = "user"
+    BUILTIN = "builtin"
 
 
 class ThresholdBody(
@@ -92,7 +101,7 @@ class NoDataBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class RuleBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A rule; ``version`` and ``origin`` are taken, so that what was read can be sent back, and left aside."""
+    """A rule; ``version``, ``origin`` and ``notes`` are left aside: they are there so that an answer can be sent back."""
 
     name: Identifier
     group: Identifier
@@ -108,7 +117,8 @@ class RuleBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     recommended_actions: Annotated[list[Text], Meta(max_length=20)] = []
     unit: str = ""
     version: int | None = None
-    origin: str | None = None
+    origin: Origin | None = None
+    notes: list[str] = []
 
 
 _decoder = msgspec.json.Decoder(RuleBody)

@@ -48,7 +48,11 @@ class Clocks:
 
     def told(self, own: float | None) -> str | None:
         """Return a time of the service's own as the wall clock would have shown it."""
-        return None if own is None else instant(own + (self.wall - self.own))
+        return None if own is None else instant(self.outward(own))
+
+    def outward(self, own: float) -> float:
+        """Return a time of the service's own in wall clock time."""
+        return own + (self.wall - self.own)
 
     def inward(self, wall: float) -> float:
         """Return a wall clock time in the service's own."""
