@@ -24,6 +24,7 @@ _MATCHER = re.compile(
     rf"""\s*({_BARE_NAME.pattern}|{_QUOTED})\s*(=~|!~|!=|=)\s*({_QUOTED}|[^",]*)\s*""", re.DOTALL
 )
 _OPERATORS = {(True, False): "=", (False, False): "!=", (True, True): "=~", (False, True): "!~"}
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _ESCAPE = re.compile(r'\\([n"\\])')
 _ESCAPED = {"n": "\n", '"': '"', "\\": "\\"}
 
@@ -36,7 +37,7 @@ class MatcherError(ValueError):
 class Matcher:
     """``name = value``, ``!=``, ``=~`` or ``!~``; a label that is not there reads as empty.
 
-    Making one with a bad regular expression, or one that is too long, raises ``MatcherError``.
+    Making one that is too long, or with a bad regular expression, raises ``MatcherError``.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Matcher:
         if len(self.value) > limit:
             kind = "regular expression" if self.is_regex else "value"
             raise MatcherError(f"the {kind} for {self.name!r} has at most {limit} characters")
+        if _UNSTORABLE.search(self.name + self.value):
+            raise MatcherError("NUL and lone surrogates are in no label")
         if self.is_regex:
             _compiled(self.value)
 
@@ -156,7 +159,7 @@ def _compiled(pattern: str) -> re2._Regexp:
     # A line feed in a label must not get it past ``.*``.
     options.dot_nl = True
     try:
-        return re2.compile(_encoded(pattern), options)
+        return re2.compile(pattern.encode(), options)
     except re2.error as error:
         reason = bytes(error.args[0]).decode(errors="replace")
         raise MatcherError(f"not a regular expression (RE2): {reason}") from None

@@ -36,57 +36,52 @@ def rolled(query: Query, steps: Sequence[Measured], *, step_seconds: int) -> lis
     return _means(steps, length)
 
 
-class _Sum:
-    """A sum over the last terms. It is exactly 0 when all of them are: leaving ones leave no rounding behind."""
-
-    def __init__(self, length: int) -> None:
-        self._terms: deque[float] = deque()
-        self._length = length
-        self._others = 0
-        self._total = 0.0
-
-    def add(self, term: float) -> float:
-        self._terms.append(term)
-        self._count(term, 1)
-        if len(self._terms) > self._length:
-            self._count(self._terms.popleft(), -1)
-        return self._total
-
-    def _count(self, term: float, sign: int) -> None:
+def _running(terms: Sequence[float], length: int) -> list[float]:
+    """Return for each term the sum of the last ``length``; exactly 0 where all of those are."""
+    sums: list[float] = []
+    total, others = 0.0, 0
+    for index, term in enumerate(terms):
         if term:
-            self._others += sign
-            self._total = self._total + sign * term if self._others else 0.0
+            total += term
+            others += 1
+        left = terms[index - length] if index >= length else 0.0
+        if left:
+            others -= 1
+            # Leaving terms must leave no rounding behind.
+            total = total - left if others else 0.0
+        sums.append(total)
+    return sums
 
 
 def _totals(steps: Sequence[Measured], length: int) -> list[Measured]:
-    total, samples, known = _Sum(length), _Sum(length), _Sum(length)
-    found: list[Measured] = []
-    for value, count in steps:
-        summed = total.add(value or 0.0)
-        counted = samples.add(count)
-        found.append((summed if known.add(float(value is not None)) else None, counted))
-    return found
+    totals = _running([value or 0.0 for value, _ in steps], length)
+    known = _running([value is not None for value, _ in steps], length)
+    return [
+        (total if present else None, count)
+        for total, present, count in zip(totals, known, _counts(steps, length), strict=True)
+    ]
 
 
 def _rates(steps: Sequence[Measured], length: int) -> list[Measured]:
-    known = [(1.0 if value is not None else None, 0.0) for value, _ in steps]
+    totals = _running([value or 0.0 for value, _ in steps], length)
+    known = _running([value is not None for value, _ in steps], length)
     return [
-        (None if total is None or not present else total / present, count)
-        for (total, count), (present, _) in zip(
-            _totals(steps, length), _totals(known, length), strict=True
-        )
+        (total / present if present else None, count)
+        for total, present, count in zip(totals, known, _counts(steps, length), strict=True)
     ]
 
 
 def _means(steps: Sequence[Measured], length: int) -> list[Measured]:
-    weighted, samples = _Sum(length), _Sum(length)
-    found: list[Measured] = []
-    for value, count in steps:
-        weight = 0.0 if value is None else count
-        total = weighted.add((value or 0.0) * weight)
-        counted = samples.add(weight)
-        found.append((total / counted if counted else None, counted))
-    return found
+    weighted = _running([(value or 0.0) * count for value, count in steps], length)
+    counts = _running([0.0 if value is None else count for value, count in steps], length)
+    return [
+        (total / count if count else None, count)
+        for total, count in zip(weighted, counts, strict=True)
+    ]
+
+
+def _counts(steps: Sequence[Measured], length: int) -> list[float]:
+    return _running([count for _, count in steps], length)
 
 
 def _extremes(
@@ -94,14 +89,14 @@ def _extremes(
 ) -> list[Measured]:
     # Holds only those that can still become the extreme, so that each step is looked at twice at most.
     candidates: deque[tuple[int, float]] = deque()
-    samples = _Sum(length)
     found: list[Measured] = []
-    for index, (value, count) in enumerate(steps):
+    for index, (step, count) in enumerate(zip(steps, _counts(steps, length), strict=True)):
+        value = step[0]
         if value is not None:
             while candidates and gives_way(candidates[-1][1], value):
                 candidates.pop()
             candidates.append((index, value))
         if candidates and candidates[0][0] <= index - length:
             candidates.popleft()
-        found.append((candidates[0][1] if candidates else None, samples.add(count)))
+        found.append((candidates[0][1] if candidates else None, count))
     return found
