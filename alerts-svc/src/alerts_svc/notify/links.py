@@ -50,6 +50,10 @@ class Links:
         self.external_url = external_url.rstrip("/")
         self._serializer = URLSafeSerializer(key, salt=_SALT)
 
+    def use(self, key: bytes | str) -> None:
+        """Sign and read with another key from now on."""
+        self._serializer = URLSafeSerializer(key, salt=_SALT)
+
     def dashboard(self, item: Item) -> str:
         """Return where an alert can be looked at."""
         return f"{self.external_url}/alerts/{item.incident}"

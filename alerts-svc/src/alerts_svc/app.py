@@ -1,0 +1,346 @@
+"""The composition root: the only place that knows every part."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import asyncpg
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from alerts_svc.clients.measures import Measures
+from alerts_svc.clients.metrics import open_metrics
+from alerts_svc.domain.alert import Alert
+from alerts_svc.domain.world import Changes
+from alerts_svc.evaluator.evaluator import Evaluator
+from alerts_svc.evaluator.ticker import Ticker
+from alerts_svc.housekeeping import INTERVAL_SECONDS, Housekeeping, Periods
+from alerts_svc.impairment import INTERVAL_SECONDS as LOOK_SECONDS
+from alerts_svc.impairment import Impairment, Journal
+from alerts_svc.instruments import Instruments
+from alerts_svc.lease_keeper import LeaseKeeper
+from alerts_svc.listener import Ears, Listener
+from alerts_svc.notify.guard import Guard
+from alerts_svc.notify.links import Links
+from alerts_svc.notify.transports import make_transports
+from alerts_svc.ports import Leases, Ledger, Transports
+from alerts_svc.routes import channels as channel_routes
+from alerts_svc.routes import configuration as configuration_routes
+from alerts_svc.routes import silences as silence_routes
+from alerts_svc.routes import v1, v2
+from alerts_svc.sender.sender import Sender
+from alerts_svc.settings import Settings
+from alerts_svc.state import State, Stores
+from alerts_svc.store.alerts import Alerts
+from alerts_svc.store.changes import ChangeEvents
+from alerts_svc.store.channels import Channels
+from alerts_svc.store.configurations import Configurations
+from alerts_svc.store.deliveries import Deliveries
+from alerts_svc.store.evaluations import Evaluations
+from alerts_svc.store.inbox import Inbox
+from alerts_svc.store.keys import Keys
+from alerts_svc.store.leases import PostgresLeases
+from alerts_svc.store.ledger import PostgresLedger
+from alerts_svc.store.retention import Retention
+from alerts_svc.store.rules import Rules
+from alerts_svc.store.silences import Silences
+from alerts_svc.timekeeper import Timekeeper
+from alerts_svc.wire.defaults import default_configuration, default_rules
+from windsock_kit.environment import SettingsError
+from windsock_kit.errors import UnavailableError, exception_handlers
+from windsock_kit.exposition import make_registry, metrics_endpoint
+from windsock_kit.health import Check, livez, readyz
+from windsock_kit.loopback import LoopbackGuard
+from windsock_kit.loops import PeriodicLoop, running
+from windsock_kit.middleware import standard
+from windsock_kit.postgres import open_pool, unavailable
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What tests wrap or replace: to die before or after a call of the store, to set clocks, to watch what is sent."""
+
+    ledger: Callable[[Ledger], Ledger] = lambda real: real
+    leases: Callable[[Leases], Leases] = lambda real: real
+    transports: Callable[[Transports], Transports] = lambda real: real
+    timekeeper: Callable[[], Timekeeper] = Timekeeper
+
+
+REAL = Parts()
+
+# Also proves that the schema is there.
+_ANSWERS = "SELECT EXISTS (SELECT FROM alerts.leases)"
+
+
+async def _answers(pool: Pool) -> None:
+    await pool.fetchval(_ANSWERS)
+
+
+def _pool(settings: Settings) -> AbstractAsyncContextManager[Pool]:
+    return open_pool(
+        settings.database_url,
+        application_name="alerts-svc",
+        min_size=2,
+        max_size=settings.database_pool_size,
+    )
+
+
+def _guard(settings: Settings) -> Guard:
+    try:
+        return Guard(settings.allowed_targets)
+    except ValueError as error:
+        raise SettingsError(f"ALERTS_ALLOWED_TARGETS is wrong: {error}") from None
+
+
+def _housekeeping(pool: Pool, settings: Settings, time: Timekeeper) -> Housekeeping:
+    periods = Periods(
+        measured=3_600.0 * settings.evaluation_retention_hours,
+        history=86_400.0 * settings.history_retention_days,
+    )
+    return Housekeeping(Retention(pool), periods, time)
+
+
+def _tidying(housekeeping: Housekeeping, registry: CollectorRegistry) -> PeriodicLoop:
+    async def tick() -> None:
+        if await housekeeping.tick():
+            loop.wake()
+
+    loop = PeriodicLoop("housekeeping", tick, interval=INTERVAL_SECONDS, registry=registry)
+    return loop
+
+
+class _Founding:
+    """What must be in the store before anybody acts; done once, as soon as the store is there."""
+
+    def __init__(self, pool: Pool, links: Links) -> None:
+        self._pool = pool
+        self._links = links
+        self._done = False
+
+    async def ensure(self) -> None:
+        if self._done:
+            return
+        self._links.use(await Keys(self._pool).get("links"))
+        await Rules(self._pool).seed(default_rules())
+        await Configurations(self._pool).seed(default_configuration())
+        self._done = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Acting:
+    """The parts that act, tied to each other; each does so only while the keeper has the lease."""
+
+    keeper: LeaseKeeper
+    evaluator: Evaluator
+    ticker: Ticker
+    sender: Sender
+    impairment: Impairment
+    ears: Ears
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def _watch(instruments: Instruments, evaluator: Evaluator, keeper: LeaseKeeper) -> None:
+    def alerts() -> Mapping[str, Alert]:
+        world = evaluator.world
+        return {} if world is None else world.alerts
+
+    instruments.watch(alerts=alerts, acting=lambda: keeper.lease is not None)
+
+
+def _acting(
+    settings: Settings,
+    parts: Parts,
+    registry: CollectorRegistry,
+    pool: Pool,
+    *,
+    time: Timekeeper,
+    measures: Measures,
+    transports: Transports,
+    instruments: Instruments,
+) -> _Acting:
+    leases = parts.leases(PostgresLeases(pool))
+    keeper = LeaseKeeper(leases, time, _owner(), ttl=settings.lease_seconds)
+    ledger = parts.ledger(PostgresLedger(pool))
+
+    def committed(changes: Changes) -> None:
+        if changes.messages:
+            sender.wake()
+
+    evaluator = Evaluator(
+        ledger,
+        measures,
+        keeper,
+        time,
+        impaired_after_seconds=settings.impaired_after_seconds,
+        committed=committed,
+        instruments=instruments,
+    )
+    sender = Sender(
+        ledger,
+        transports,
+        keeper,
+        time,
+        world=lambda: evaluator.world,
+        instruments=instruments,
+        registry=registry,
+    )
+    ticker = Ticker(
+        evaluator,
+        time,
+        interval=settings.evaluation_interval_seconds,
+        gap=settings.evaluation_gap_seconds,
+        instruments=instruments,
+        make_loop=partial(PeriodicLoop, registry=registry),
+    )
+    keeper.changed = ticker.changed
+    impairment = Impairment(
+        keeper,
+        evaluator,
+        transports,
+        time,
+        after_seconds=settings.impaired_after_seconds,
+        journal=Journal(settings.state_dir),
+        wake=ticker.wake,
+    )
+    _watch(instruments, evaluator, keeper)
+    ears = Ears(ticker.wake, ticker.changed, sender.wake, ticker.announced)
+    return _Acting(keeper, evaluator, ticker, sender, impairment, ears)
+
+
+@asynccontextmanager
+async def _at_work(
+    acting: _Acting, listener: Listener, loops: Sequence[PeriodicLoop]
+) -> AsyncGenerator[None]:
+    """Act for the life of the block. The lease is kept until what is being sent has been, and then given up."""
+    try:
+        async with (
+            running(loops),
+            acting.sender.running(),
+            running([acting.ticker.loop]),
+            listener.running(),
+        ):
+            yield
+    finally:
+        with suppress(UnavailableError), unavailable("the lease could not be given up"):
+            await acting.keeper.resign()
+
+
+def _stores(pool: Pool) -> Stores:
+    return {
+        "rules": Rules(pool),
+        "silences": Silences(pool),
+        "channels": Channels(pool),
+        "configurations": Configurations(pool),
+        "inbox": Inbox(pool),
+        "alerts": Alerts(pool),
+        "deliveries": Deliveries(pool),
+        "changes": ChangeEvents(pool),
+        "evaluations": Evaluations(pool),
+    }
+
+
+@asynccontextmanager
+async def _running(
+    settings: Settings,
+    parts: Parts,
+    guard: Guard,
+    registry: CollectorRegistry,
+    checks: dict[str, Check],
+    loops: list[PeriodicLoop],
+) -> AsyncGenerator[State]:
+    """Run everything that lives as long as the process; fills what readiness looks at."""
+    instruments = Instruments(registry)
+    time = parts.timekeeper()
+    # Nobody sends before the true key is known: sending needs the store too.
+    links = Links(settings.external_url, secrets.token_bytes(32))
+    async with (
+        _pool(settings) as pool,
+        open_metrics(
+            settings.metrics_url, timeout_seconds=settings.metrics_timeout_seconds
+        ) as measures,
+        make_transports(guard=guard, links=links) as real,
+    ):
+        transports = parts.transports(real)
+        acting = _acting(
+            settings,
+            parts,
+            registry,
+            pool,
+            time=time,
+            measures=measures,
+            transports=transports,
+            instruments=instruments,
+        )
+        checks["database"] = partial(_answers, pool)
+        leasing = _leasing(acting.keeper, _Founding(pool, links), registry)
+        looking = PeriodicLoop(
+            "impairment", acting.impairment.tick, interval=LOOK_SECONDS, registry=registry
+        )
+        # Neither housekeeping nor what fails at telling of the store stops anything else.
+        loops[:] = [leasing, acting.ticker.loop, acting.sender.loop]
+        tidying = _tidying(_housekeeping(pool, settings, time), registry)
+        listener = Listener(settings.database_url, settings.redis_url, acting.ears)
+        async with _at_work(acting, listener, [leasing, looking, tidying]):
+            yield {
+                "time": time,
+                "pool": pool,
+                **_stores(pool),
+                "measures": measures,
+                "guard": guard,
+                "links": links,
+                "evaluator": acting.evaluator,
+                "keeper": acting.keeper,
+                "transports": transports,
+                "instruments": instruments,
+                "max_body_bytes": settings.max_body_bytes,
+                "external_url": settings.external_url,
+                "evaluation_interval_seconds": settings.evaluation_interval_seconds,
+            }
+
+
+def _leasing(keeper: LeaseKeeper, founding: _Founding, registry: CollectorRegistry) -> PeriodicLoop:
+    async def tick() -> None:
+        await founding.ensure()
+        await keeper.tick()
+
+    return PeriodicLoop("lease", tick, interval=keeper.interval, registry=registry)
+
+
+def create_app(settings: Settings, *, parts: Parts = REAL) -> Starlette:
+    """Return the service as an application; nothing runs before its lifespan begins.
+
+    Raises ``SettingsError`` when the settings do not fit together.
+    """
+    guard = _guard(settings)
+    registry = make_registry()
+    checks: dict[str, Check] = {}
+    loops: list[PeriodicLoop] = []
+    return Starlette(
+        routes=[
+            *channel_routes.routes(),
+            *configuration_routes.routes,
+            *silence_routes.routes,
+            *v1.routes,
+            *v2.routes,
+            Route("/livez", livez),
+            Route("/readyz", readyz(checks, loops=loops)),
+            Route("/metrics", metrics_endpoint(registry)),
+        ],
+        lifespan=lambda _: _running(settings, parts, guard, registry, checks, loops),
+        middleware=[*standard(registry), Middleware(LoopbackGuard)],
+        exception_handlers=exception_handlers,
+    )

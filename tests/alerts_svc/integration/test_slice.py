@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from alerts_svc.app import REAL
+from alerts_svc.store.rules import Rules
+from tests.alerts_svc import services
+from tests.alerts_svc.services import console_lines, rule, runs, send_events
+from tests.fixtures.servers import RunningPostgres
+
+
+@pytest_asyncio.fixture(scope="session")
+async def metrics_url(running_postgres: RunningPostgres, redis_url: str) -> AsyncGenerator[str]:
+    """Give the address of a metrics-svc of these tests' own."""
+    database = await running_postgres.new_database("alerts_measured")
+    async with services.metrics_service(database, redis_url) as address:
+        yield address
+
+
+async def test_a_breach_is_told_on_the_console_within_seconds(
+    alerts_url: str,
+    pool: Any,
+    metrics_url: str,
+    redis_url: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    await Rules(pool).create(rule("SliceSlow"))
+    settings = {"redis_url": redis_url, "evaluation_gap_seconds": 0.2}
+
+    async with services.alerts_service(alerts_url, metrics_url, REAL, **settings) as client:
+        ready = await client.get("/readyz")
+        await send_events(metrics_url, runs("slice", 9_000))
+        lines = await console_lines(capsys, "SliceSlow")
+
+    assert ready.status_code == 200, ready.text
+    assert lines[0]["status"] == "firing"
+    assert lines[0]["severity"] == "critical"
+    assert lines[0]["alerts"][0]["labels"]["operation"] == "slice"
