@@ -15,7 +15,7 @@ _DAY_MINUTES = 1440
 def _zone(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         # A zone that is not known here (any more): better told at night than never.
         return None
 
