@@ -19,14 +19,10 @@ SLOW = BurnWindow(21_600, 1800, 6.0, CRITICAL)
 TICKET = BurnWindow(259_200, 21_600, 1.0, WARNING)
 # A power of two, so that rates come out exactly.
 BUDGET = 0.015625
-RULE = Rule(
-    "Burn",
-    "performance",
-    BurnRate(
-        "performance.errors", "performance.count", 1 - BUDGET, (FAST, SLOW, TICKET), ("operation",)
-    ),
-    min_samples=20,
+CONDITION = BurnRate(
+    "performance.errors", "performance.count", 1 - BUDGET, (FAST, SLOW, TICKET), ("operation",)
 )
+RULE = Rule("Burn", "performance", CONDITION, min_samples=20)
 
 
 def reading(**rates: float | None) -> Reading:
