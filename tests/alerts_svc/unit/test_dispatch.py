@@ -321,7 +321,7 @@ def test_the_same_news_make_the_same_message_whenever_it_is_decided() -> None:
     scene.fires("search")
     world = scene.world
     first = [message.id for message in scene.tick().messages]
-    scene.world = replace(world, alerts=dict(reversed(world.alerts.items())))
+    scene.world = replace(world, alerts=dict(reversed([*world.alerts.items()])))
 
     again = [message.id for message in scene.after(3).tick().messages]
 
