@@ -72,8 +72,7 @@ class Http:
         """
         try:
             self._guard.check_url(url, schemes=schemes)
-            async with asyncio.timeout(self._timeout):
-                return await self._post(url, body, headers or {})
+            return await self._post(url, body, headers or {})
         except (TargetError, aiohttp.InvalidURL) as error:
             detail = error.detail if isinstance(error, TargetError) else "the URL is wrong"
             return Refused(f"target refused: {detail}")
@@ -88,24 +87,23 @@ class Http:
 
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         given = {"Content-Type": "application/json", **headers}
-        async with self._session.post(
-            url, data=body, headers=given, allow_redirects=False
-        ) as response:
-            read, whole = await _body(response)
-            return Answer(
-                response.status,
-                read,
-                whole,
-                response.headers.get("Retry-After"),
-                response.headers.get("Date"),
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        async with asyncio.timeout_at(deadline):
+            response = await self._session.post(
+                url, data=body, headers=given, allow_redirects=False
             )
+        async with response:
+            read, whole = await _body(response, deadline)
+            told = response.headers
+            return Answer(response.status, read, whole, told.get("Retry-After"), told.get("Date"))
 
 
-async def _body(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+async def _body(response: aiohttp.ClientResponse, deadline: float) -> tuple[bytes, bool]:
     """Read what is told of a body, as far as it comes in time: the status stands, whatever follows."""
     read = bytearray()
+    now = asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(_BODY_SECONDS):
+        async with asyncio.timeout_at(min(deadline, now + _BODY_SECONDS)):
             async for chunk in response.content.iter_any():
                 read += chunk
                 if len(read) >= _MAX_BODY:

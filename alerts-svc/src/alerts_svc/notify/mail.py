@@ -42,6 +42,7 @@ def render(message: Message, settings: Mapping[str, Any], links: Links) -> bytes
     mail.set_content("\n".join(lines(message, links)) + "\n", cte="quoted-printable")
     html = _templates.get_template("mail.html.j2").render(_context(message, links))
     mail.add_alternative(html, subtype="html", cte="quoted-printable")
+    mail.set_boundary(f"=_{hashlib.sha256(message.id.encode()).hexdigest()[:40]}")
     return mail.as_bytes()
 
 

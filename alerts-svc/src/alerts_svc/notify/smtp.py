@@ -81,7 +81,7 @@ class Smtp:
             yield client
         finally:
             # At once: a farewell over TLS would wait for the other side's.
-            if client.transport is not None:
+            if isinstance(client.transport, asyncio.WriteTransport):
                 client.transport.abort()
             client.close()
 
