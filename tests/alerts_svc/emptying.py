@@ -8,7 +8,7 @@ _EMPTY = """
     TRUNCATE alerts.rules, alerts.seeded, alerts.silences, alerts.channels, alerts.configuration, alerts.inbox,
         alerts.change_events, alerts.keys, alerts.alerts, alerts.incidents, alerts.transitions, alerts.decisions,
         alerts.groups, alerts.evaluations, alerts.evaluation_directories, alerts.deliveries,
-        alerts.delivery_items, alerts.attempts;
+        alerts.delivery_items, alerts.delivery_waits, alerts.attempts;
     INSERT INTO alerts.channels (name, version, kind, settings, enabled)
     VALUES ('console', 1, 'console', '{}', true);
     UPDATE alerts.leases

@@ -118,6 +118,7 @@ async def test_ten_thousand_incidents_are_committed_and_told_in_seconds(pool: An
     committed = time.perf_counter()
     world = await ledger.load()
     loaded = time.perf_counter()
+    assert len(world.alerts) == COUNT
     for channel in (*CHANNELS, "pagerduty"):
         [delivery] = await ledger.due(channel, own=LATER, limit=1)
         assert await ledger.next_due(channel) == float("-inf")

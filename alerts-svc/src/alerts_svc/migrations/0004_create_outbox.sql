@@ -37,6 +37,13 @@ CREATE TABLE alerts.delivery_items (
 );
 CREATE INDEX delivery_items_delivery ON alerts.delivery_items (delivery);
 
+-- What a message comes after: until that is no longer waiting, it is not sent.
+CREATE TABLE alerts.delivery_waits (
+    delivery  bigint NOT NULL REFERENCES alerts.deliveries ON DELETE CASCADE,
+    after     bigint NOT NULL,
+    PRIMARY KEY (delivery, after)
+);
+
 CREATE TABLE alerts.attempts (
     delivery  bigint NOT NULL REFERENCES alerts.deliveries ON DELETE CASCADE,
     number    integer NOT NULL,

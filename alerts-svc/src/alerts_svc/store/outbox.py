@@ -33,6 +33,25 @@ _PUT_ITEMS = """
     )
     SELECT DISTINCT delivery FROM put
 """
+# A message comes after the last one of its group that waits, and after the last one that waits of each of its
+# incidents; those come after the ones before them. Who asks what is due then need not compare all that wait.
+_WAIT = """
+    INSERT INTO alerts.delivery_waits (delivery, after)
+    SELECT d.id, max(e.id)
+    FROM alerts.deliveries AS d
+    JOIN alerts.deliveries AS e
+        ON e.channel = d.channel AND e.group_hash = d.group_hash AND e.status = 'waiting' AND e.id < d.id
+    WHERE d.id = ANY($1::bigint[])
+    GROUP BY d.id
+    UNION
+    SELECT i.delivery, max(e.id)
+    FROM alerts.delivery_items AS i
+    JOIN alerts.delivery_items AS j
+        ON j.incident = i.incident AND j.channel = i.channel AND j.delivery < i.delivery
+    JOIN alerts.deliveries AS e ON e.id = j.delivery AND e.status = 'waiting'
+    WHERE i.delivery = ANY($1::bigint[])
+    GROUP BY i.delivery, i.incident
+"""
 _DROP = "DELETE FROM alerts.deliveries WHERE id = ANY($1::bigint[])"
 
 
@@ -49,18 +68,26 @@ async def enqueue(
     """
     made = await _put(connection, messages, since)
     new = [(message, made[message.id]) for message in messages if message.id in made]
+    told = await _tell(connection, new)
+    if told and not again:
+        await connection.execute(_DROP, told)
+    await connection.execute(_WAIT, list(made.values()))
+
+
+async def _tell(
+    connection: Connection[asyncpg.Record], new: Sequence[tuple[Message, int]]
+) -> list[int]:
+    """Write down what new messages are the telling of; return those that tell nothing that was not told before."""
     rows = [
         (incident, message.channel, sequence, number)
         for message, number in new
         for incident, sequence in message.told
     ]
     if not rows:
-        return
+        return []
     put = await connection.fetch(_PUT_ITEMS, *zip(*rows, strict=True))
     telling = {row["delivery"] for row in put}
-    told = [number for message, number in new if message.told and number not in telling]
-    if told and not again:
-        await connection.execute(_DROP, told)
+    return [number for message, number in new if message.told and number not in telling]
 
 
 async def _put(
@@ -85,30 +112,15 @@ def _about(message: Message) -> str | None:
     return " ".join(sorted(incidents)) or None
 
 
-# An earlier message of the group, or one about the same incident, goes first. Most often nothing waits before it at
-# all, and the incidents need not be looked at.
 _DUE = """
     SELECT d.content, d.attempts, d.next_at, d.since
     FROM alerts.deliveries AS d
     WHERE d.channel = $1 AND d.status = 'waiting' AND d.next_at <= $2
         AND NOT EXISTS (
-            SELECT FROM alerts.deliveries AS e
-            WHERE e.channel = $1 AND e.status = 'waiting' AND e.group_hash = d.group_hash AND e.id < d.id
-        )
-        AND (
-            NOT EXISTS (
-                SELECT FROM alerts.deliveries AS e
-                WHERE e.channel = $1 AND e.status = 'waiting' AND e.id < d.id
-            )
-            OR NOT EXISTS (
-                SELECT
-                FROM alerts.delivery_items AS i
-                JOIN alerts.delivery_items AS j
-                    ON j.incident = i.incident AND j.channel = $1 AND j.delivery < d.id
-                JOIN alerts.deliveries AS e
-                    ON e.id = j.delivery AND e.status = 'waiting'
-                WHERE i.delivery = d.id
-            )
+            SELECT
+            FROM alerts.delivery_waits AS w
+            JOIN alerts.deliveries AS e ON e.id = w.after AND e.status = 'waiting'
+            WHERE w.delivery = d.id
         )
     ORDER BY d.id
     LIMIT $3
@@ -118,23 +130,10 @@ _NEXT_DUE = """
     FROM alerts.deliveries AS d
     WHERE d.channel = $1 AND d.status = 'waiting'
         AND NOT EXISTS (
-            SELECT FROM alerts.deliveries AS e
-            WHERE e.channel = $1 AND e.status = 'waiting' AND e.group_hash = d.group_hash AND e.id < d.id
-        )
-        AND (
-            NOT EXISTS (
-                SELECT FROM alerts.deliveries AS e
-                WHERE e.channel = $1 AND e.status = 'waiting' AND e.id < d.id
-            )
-            OR NOT EXISTS (
-                SELECT
-                FROM alerts.delivery_items AS i
-                JOIN alerts.delivery_items AS j
-                    ON j.incident = i.incident AND j.channel = $1 AND j.delivery < d.id
-                JOIN alerts.deliveries AS e
-                    ON e.id = j.delivery AND e.status = 'waiting'
-                WHERE i.delivery = d.id
-            )
+            SELECT
+            FROM alerts.delivery_waits AS w
+            JOIN alerts.deliveries AS e ON e.id = w.after AND e.status = 'waiting'
+            WHERE w.delivery = d.id
         )
     ORDER BY d.next_at
     LIMIT 1
