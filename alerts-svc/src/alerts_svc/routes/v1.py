@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from functools import wraps
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from alerts_svc.domain import builtin
 from alerts_svc.domain.alert import Alert
 from alerts_svc.domain.routing import labelled
 from alerts_svc.domain.world import World
+from alerts_svc.routes.resources import Handler, clocks, resource
 from alerts_svc.state import State
 from alerts_svc.store.ledger import PostgresLedger
 from alerts_svc.wire import prometheus
@@ -21,7 +21,6 @@ from windsock_kit.errors import ServiceError
 from windsock_kit.postgres import unavailable
 from windsock_kit.responses import json
 
-Handler = Callable[[Request[State]], Awaitable[Response]]
 _KINDS = {404: "not_found", 503: "unavailable"}
 
 
@@ -54,8 +53,8 @@ async def _world(request: Request[State]) -> World:
 
 def _active(request: Request[State], alerts: Iterable[Alert]) -> list[Active]:
     """Return the alerts of rules that pend or fire, oldest first."""
-    time = request.state["time"]
-    skew = time.wall() - time.own()
+    now = clocks(request)
+    skew = now.wall - now.own
     found = []
     for alert in alerts:
         since = alert.active_at if alert.incident is None else alert.incident.started_at
@@ -82,12 +81,12 @@ async def get_rules(request: Request[State]) -> Response:
 
 
 def _evaluated(request: Request[State], world: World) -> prometheus.Evaluated:
-    time = request.state["time"]
+    now = clocks(request)
     # Who does not act itself knows it from what the other has measured.
     own = request.state["evaluator"].evaluated_at or max(
         (alert.updated_at for alert in world.alerts.values()), default=None
     )
-    at = None if own is None else own + time.wall() - time.own()
+    at = None if own is None else own + now.wall - now.own
     return prometheus.Evaluated(request.state["evaluation_interval_seconds"], at)
 
 
@@ -100,6 +99,6 @@ async def get_alerts(request: Request[State]) -> Response:
 
 
 routes = [
-    Route("/api/v1/rules", get_rules),
-    Route("/api/v1/alerts", get_alerts),
+    resource("/api/v1/rules", get=get_rules),
+    resource("/api/v1/alerts", get=get_alerts),
 ]

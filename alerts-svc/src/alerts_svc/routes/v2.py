@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
@@ -10,24 +10,22 @@ from typing import Any
 import re2  # type: ignore[import-untyped]
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from alerts_svc.domain.matcher import Matcher, matches_all
 from alerts_svc.domain.routing import CONSOLE
 from alerts_svc.domain.silence import Silence
 from alerts_svc.domain.standing import Standing, standings
 from alerts_svc.domain.world import World
+from alerts_svc.routes.resources import Handler, body_of, clocks, named, resource
 from alerts_svc.state import State
 from alerts_svc.store.ledger import PostgresLedger
 from alerts_svc.version import VERSION
 from alerts_svc.wire import alertmanager, alertmanager_configuration
-from windsock_kit.body import read_body
 from windsock_kit.clock import utc_now
 from windsock_kit.errors import BadRequestError, InvalidError, ServiceError
 from windsock_kit.postgres import unavailable
 from windsock_kit.responses import json
 
-Handler = Callable[[Request[State]], Awaitable[Response]]
 # Near enough to the start of the process.
 _STARTED_AT = utc_now()
 _WORDS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
@@ -49,24 +47,14 @@ def spoken(handler: Handler) -> Handler:
     return wrapped
 
 
-async def _body(request: Request[State]) -> bytes:
-    limit = request.state["max_body_bytes"]
-    return await read_body(request, max_bytes=limit, max_decompressed_bytes=limit)
-
-
 async def _world(request: Request[State]) -> World:
     return await PostgresLedger(request.state["pool"]).load()
-
-
-def _moments(request: Request[State]) -> alertmanager.Moments:
-    time = request.state["time"]
-    return alertmanager.Moments(time.own(), time.wall())
 
 
 @spoken
 async def post_alerts(request: Request[State]) -> Response:
     """Take alerts from elsewhere; what is right of a batch is taken although the rest is refused."""
-    batch = alertmanager.parse_alerts(await _body(request), wall=request.state["time"].wall())
+    batch = alertmanager.parse_alerts(await body_of(request), wall=request.state["time"].wall())
     if batch.posted:
         await request.state["inbox"].put(batch.posted)
     if batch.refused:
@@ -145,17 +133,17 @@ def _receiver(pattern: str) -> Any:
 @spoken
 async def get_alerts(request: Request[State]) -> Response:
     """List what fires, and what holds it back."""
-    wanted, moments = _Wanted.by(request), _moments(request)
-    found = wanted.among(standings(await _world(request), wall=moments.wall))
-    return json([alertmanager.alert(standing, moments) for standing in found])
+    wanted, now = _Wanted.by(request), clocks(request)
+    found = wanted.among(standings(await _world(request), wall=now.wall))
+    return json([alertmanager.alert(standing, now) for standing in found])
 
 
 @spoken
 async def get_groups(request: Request[State]) -> Response:
     """List the same by group and receiver."""
-    wanted, moments = _Wanted.by(request), _moments(request)
-    found = wanted.among(standings(await _world(request), wall=moments.wall))
-    return json(alertmanager.groups(found, moments))
+    wanted, now = _Wanted.by(request), clocks(request)
+    found = wanted.among(standings(await _world(request), wall=now.wall))
+    return json(alertmanager.groups(found, now))
 
 
 @spoken
@@ -176,7 +164,7 @@ async def get_silences(request: Request[State]) -> Response:
 async def post_silence(request: Request[State]) -> Response:
     """Make a silence, or change one; one that has begun and is to match otherwise gets a successor."""
     wall = request.state["time"].wall()
-    posted = alertmanager.parse_silence(await _body(request), wall=wall)
+    posted = alertmanager.parse_silence(await body_of(request), wall=wall)
     store = request.state["silences"]
     old = None if posted.id is None else await store.get(posted.id)
     if old is not None and _may_stay(old, posted, wall):
@@ -198,14 +186,14 @@ def _may_stay(old: Silence, posted: alertmanager.PostedSilence, wall: float) -> 
 @spoken
 async def get_silence(request: Request[State]) -> Response:
     """Return one."""
-    silence = await request.state["silences"].get(request.path_params["id"])
+    silence = await request.state["silences"].get(named(request, "id"))
     return json(alertmanager.silence(silence, wall=request.state["time"].wall()))
 
 
 @spoken
 async def delete_silence(request: Request[State]) -> Response:
     """End one now; it stays in the list as expired."""
-    await request.state["silences"].expire(request.path_params["id"])
+    await request.state["silences"].expire(named(request, "id"))
     return Response()
 
 
@@ -243,13 +231,10 @@ async def get_status(request: Request[State]) -> Response:
 
 
 routes = [
-    Route("/api/v2/alerts", post_alerts, methods=["POST"]),
-    Route("/api/v2/alerts", get_alerts),
-    Route("/api/v2/alerts/groups", get_groups),
-    Route("/api/v2/silences", get_silences),
-    Route("/api/v2/silences", post_silence, methods=["POST"]),
-    Route("/api/v2/silence/{id}", get_silence),
-    Route("/api/v2/silence/{id}", delete_silence, methods=["DELETE"]),
-    Route("/api/v2/receivers", get_receivers),
-    Route("/api/v2/status", get_status),
+    resource("/api/v2/alerts", get=get_alerts, post=post_alerts),
+    resource("/api/v2/alerts/groups", get=get_groups),
+    resource("/api/v2/silences", get=get_silences, post=post_silence),
+    resource("/api/v2/silence/{id}", get=get_silence, delete=delete_silence),
+    resource("/api/v2/receivers", get=get_receivers),
+    resource("/api/v2/status", get=get_status),
 ]

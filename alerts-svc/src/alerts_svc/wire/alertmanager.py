@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from alerts_svc.domain.matcher import Matcher, MatcherError, parse_list
 from alerts_svc.domain.silence import Silence
 from alerts_svc.domain.standing import Standing
 from alerts_svc.domain.world import Posted
+from alerts_svc.wire.times import Clocks, instant
 from windsock_kit.decoding import located, reading_json
 from windsock_kit.errors import InvalidError
 
@@ -237,52 +238,41 @@ def parse_filters(given: Iterable[str]) -> tuple[Matcher, ...]:
         raise InvalidError(str(error), path="filter") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """What turns the service's own time into that of the wall clock."""
-
-    own: float
-    wall: float
-
-    def instant(self, own: float) -> datetime:
-        """Return a moment of the service's own time as people would say it."""
-        return _instant(own + self.wall - self.own)
-
-    def vouched_until(self, alert: Alert) -> datetime:
-        """Return until when the alert counts as firing if nobody says any more of it."""
-        if alert.expires_at is not None:
-            return self.instant(alert.expires_at)
-        return _instant(self.wall + RESOLVE_TIMEOUT_SECONDS)
+def _vouched_until(alert: Alert, clocks: Clocks) -> str | None:
+    """Return until when an alert counts as firing if nobody says any more of it."""
+    if alert.expires_at is not None:
+        return clocks.told(alert.expires_at)
+    return instant(clocks.wall + RESOLVE_TIMEOUT_SECONDS)
 
 
-def alert(standing: Standing, moments: Moments) -> dict[str, Any]:
+def alert(standing: Standing, clocks: Clocks) -> dict[str, Any]:
     """Render an alert, with ``mutedBy`` as newer versions have it."""
     found, incident = standing.alert, standing.alert.incident
     assert incident is not None
     return {
         "annotations": dict(found.annotations),
-        "endsAt": moments.vouched_until(found),
+        "endsAt": _vouched_until(found, clocks),
         "fingerprint": found.fingerprint,
         "receivers": [{"name": name} for name in standing.receivers],
-        "startsAt": moments.instant(incident.started_at),
+        "startsAt": clocks.told(incident.started_at),
         "status": {
             "state": "suppressed" if standing.suppressed else "active",
             "silencedBy": list(standing.silenced_by),
             "inhibitedBy": list(standing.inhibited_by),
             "mutedBy": list(standing.muted_by),
         },
-        "updatedAt": moments.instant(max(found.updated_at, incident.started_at)),
+        "updatedAt": clocks.told(max(found.updated_at, incident.started_at)),
         "generatorURL": found.generator_url,
         "labels": dict(standing.labels),
     }
 
 
-def groups(standings: Iterable[Standing], moments: Moments) -> list[dict[str, Any]]:
+def groups(standings: Iterable[Standing], clocks: Clocks) -> list[dict[str, Any]]:
     """Render alerts by group and receiver; one that goes to several is in several."""
     members: dict[tuple[str, str], list[dict[str, Any]]] = {}
     labels: dict[str, dict[str, str]] = {}
     for standing in standings:
-        rendered = alert(standing, moments)
+        rendered = alert(standing, clocks)
         for destination in standing.destinations:
             labels[destination.key] = dict(destination.labels)
             for receiver in destination.channels:
@@ -305,15 +295,15 @@ def silence(given: Silence, *, wall: float) -> dict[str, Any]:
     return {
         "id": given.id,
         "status": {"state": silence_state(given, wall)},
-        "updatedAt": _instant(given.updated_at),
+        "updatedAt": instant(given.updated_at),
         "comment": given.comment,
         "createdBy": given.created_by,
-        "endsAt": _instant(given.ends_at),
+        "endsAt": instant(given.ends_at),
         "matchers": [
             {"isEqual": m.is_equal, "isRegex": m.is_regex, "name": m.name, "value": m.value}
             for m in given.matchers
         ],
-        "startsAt": _instant(given.starts_at),
+        "startsAt": instant(given.starts_at),
     }
 
 
@@ -327,7 +317,3 @@ def sorted_silences(silences: Iterable[Silence], wall: float) -> list[Silence]:
         return (1, each.starts_at) if state == "pending" else (2, -each.ends_at)
 
     return sorted(silences, key=key)
-
-
-def _instant(at: float) -> datetime:
-    return datetime.fromtimestamp(max(at, 0.0), UTC)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +14,7 @@ from alerts_svc.domain.alert import Alert, State
 from alerts_svc.domain.labels import ALERTNAME, Labels
 from alerts_svc.domain.matcher import Matcher, MatcherError, matches_all, parse_list
 from alerts_svc.domain.rule import BurnRate, Query, Rule, Threshold
+from alerts_svc.wire.times import instant
 from windsock_kit.errors import InvalidError
 
 FILE = "windsock"
@@ -89,11 +89,11 @@ def alert(active: Active) -> dict[str, Any]:
         "labels": dict(active.labels),
         "annotations": dict(active.alert.annotations),
         "state": active.state,
-        "activeAt": _instant(active.since),
+        "activeAt": instant(active.since),
         "value": number(active.alert.value),
     }
     if active.clear_since is not None:
-        made["keepFiringSince"] = _instant(active.clear_since)
+        made["keepFiringSince"] = instant(active.clear_since)
     return made
 
 
@@ -223,8 +223,4 @@ def number(value: float | None) -> str:
 
 
 def _evaluated_at(evaluated: Evaluated) -> Any:
-    return NEVER if evaluated.at is None else _instant(evaluated.at)
-
-
-def _instant(at: float) -> datetime:
-    return datetime.fromtimestamp(max(at, 0.0), UTC)
+    return NEVER if evaluated.at is None else instant(evaluated.at)
