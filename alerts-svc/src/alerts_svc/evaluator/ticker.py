@@ -37,6 +37,7 @@ class Ticker:
         self._due = float("-inf")
         self._evaluated = float("-inf")
         self._handle: asyncio.TimerHandle | None = None
+        self._wakes_at = 0.0
         self.loop = make_loop("evaluation", self.tick, interval=interval)
 
     def announced(self, announcement: Announcement) -> None:
@@ -103,9 +104,11 @@ class Ticker:
         running = asyncio.get_running_loop()
         at = running.time() + max(0.0, seconds)
         if self._handle is not None and not self._handle.cancelled():
-            if running.time() < self._handle.when() <= at:
+            # Not the handle's own ``when``: uvloop gives one without it for what is due at once.
+            if running.time() < self._wakes_at <= at:
                 return
             self._handle.cancel()
+        self._wakes_at = at
         self._handle = running.call_at(at, self.loop.wake)
 
     def _note_lag(self, now: float) -> None:
