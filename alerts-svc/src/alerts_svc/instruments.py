@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from alerts_svc.domain.alert import Alert, Change, State
 from alerts_svc.domain.message import Message
+from alerts_svc.domain.world import Changes
 
 # A page that took longer than the last of them took too long, however much.
 _NOTIFY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 30, 60, 120, 300)
@@ -88,8 +89,15 @@ class Instruments:
                 self._states.labels(state).set_function(_counting(alerts, state))
         self._registry.register(_Alerts(alerts))
 
-    def decided(self, message: Message) -> None:
-        """Note a message that is committed."""
+    def committed(self, changes: Changes) -> None:
+        """Note what a decision has changed."""
+        for transition in changes.transitions:
+            self.transitions.labels(transition.change.value).inc()
+        for message in changes.messages:
+            self._decided(message)
+        self.inbox.inc(len(changes.consumed))
+
+    def _decided(self, message: Message) -> None:
         self.messages.labels(message.reason).inc()
         for item in message.items:
             if item.change in _PAGES and item.seen_at is not None:

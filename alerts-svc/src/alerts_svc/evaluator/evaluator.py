@@ -28,6 +28,8 @@ EVERYTHING = Scope()
 _NOTHING = Changes()
 MAX_TRIES = 5
 MAX_COMMANDS = 500
+# Thousands may change at once, and each line takes its time.
+MAX_LOGGED = 50
 # What was only measured anew is written this often, for those who read the store.
 REFRESH_SECONDS = 15.0
 
@@ -150,6 +152,7 @@ class Evaluator:
             self._world, self._fence = world, lease.fence
             self.known = world
             self._unwritten.clear()
+            self._refreshed_at = self._time.own()
         return world
 
     async def _ask(self, world: World, scope: Scope) -> _Asked:
@@ -264,13 +267,8 @@ class Evaluator:
                 made.judged(alert, step, rule)
 
     def _tell(self, changes: Changes) -> None:
-        if self._instruments is not None:
-            for transition in changes.transitions:
-                self._instruments.transitions.labels(transition.change).inc()
-            for message in changes.messages:
-                self._instruments.decided(message)
-            self._instruments.inbox.inc(len(changes.consumed))
-        for transition in changes.transitions:
+        """Say what was committed: in the log, in the metrics, and to whoever sends."""
+        for transition in changes.transitions[:MAX_LOGGED]:
             log.info(
                 "incident_changed",
                 incident=transition.incident,
@@ -279,6 +277,10 @@ class Evaluator:
                 severity=transition.severity,
                 reason=transition.reason,
             )
+        if len(changes.transitions) > MAX_LOGGED:
+            log.info("incidents_changed", further=len(changes.transitions) - MAX_LOGGED)
+        if self._instruments is not None:
+            self._instruments.committed(changes)
         self._committed(changes)
 
     def _ended(self, asked: _Asked | None, seconds: float) -> None:
