@@ -36,6 +36,8 @@ PROMPT_SECONDS = 15.0
 # Before it, so that what waits for the next attempt has been made up for.
 CALM_SECONDS = 130.0
 STEP_SECONDS = 15.0
+# After these nobody may have been there to see the database's clock being set.
+_BLINDING = frozenset({"power", "crash", "store_down", "store_slow"})
 
 
 def check(history: History) -> list[str]:
@@ -315,8 +317,8 @@ def fires_keep_the_cooldown(facts: Facts) -> Iterator[str]:
 def own_time_does_not_step(facts: Facts) -> Iterator[str]:
     """Its own time passes as the true one does, whatever is done to the database's clock.
 
-    While one owner acts it is exact but for what a commit takes. Who takes the lease over may be wrong by what it could not
-    see: a step of the clock while nobody held or watched the lease (both replicas down).
+    While one owner acts it is exact but for what a commit takes. Who takes the lease over may be wrong by a step of the clock
+    that it could not see: it had just started, or could not reach the store, and nobody had renewed the lease since.
     """
     latest: tuple[float, float] | None = None
     steps = facts.all(Stepped)
@@ -326,7 +328,7 @@ def own_time_does_not_step(facts: Facts) -> Iterator[str]:
             off = abs((event.own - own) - (event.at - at))
             allowed = LOOK_SECONDS + facts.trouble(at - 60.0, event.at)
             unseen = any(
-                fault.kind in ("power", "store_down") and at - 60.0 <= fault.at <= event.at
+                fault.kind in _BLINDING and at - 60.0 <= fault.at <= event.at
                 for fault in facts.faults
             ) and any(at - 120.0 <= step.at <= event.at for step in steps)
             if off > allowed and not unseen:

@@ -19,6 +19,7 @@ FAULTS = (
     "crash_at_call",
     "power",
     "pause",
+    "pause_at_call",
     "store_down",
     "store_lossy",
     "store_slow",
@@ -31,6 +32,7 @@ FAULTS = (
     "close",
     "edit",
 )
+OFTEN = frozenset({"receiver", "silence"})
 _KINDS = (Kind.WEBHOOK, Kind.SLACK, Kind.EMAIL)
 
 
@@ -84,9 +86,14 @@ def drawn(seed: int) -> Plan:
     # Each run has some kinds of trouble only: all at once would hide what one alone can do.
     kinds = random.sample(FAULTS, random.randint(0, 7))
     steps = [
-        Step(random.uniform(5.0, seconds), kind, random.uniform(1.0, 45.0), random.randrange(1000))
+        Step(
+            _moment(random, levels, seconds),
+            kind,
+            random.uniform(1.0, 45.0),
+            random.randrange(1000),
+        )
         for kind in kinds
-        for _ in range(random.randint(1, 8 if kind == "receiver" else 4))
+        for _ in range(random.randint(1, 8 if kind in OFTEN else 4))
     ]
     return Plan(
         seed,
@@ -98,6 +105,13 @@ def drawn(seed: int) -> Plan:
         sorted(steps, key=lambda step: step.at),
         seconds,
     )
+
+
+def _moment(random: Random, levels: Sequence[Level], seconds: float) -> float:
+    """Return when to do something: any time, or just after a measure has changed, while the service acts on it."""
+    if random.random() < 0.5:
+        return random.uniform(5.0, seconds)
+    return min(seconds, random.choice(levels).at + random.uniform(0.0, 8.0))
 
 
 def _rule(random: Random, number: int) -> Rule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -49,13 +49,13 @@ class StoreAwayError(Exception):
     """The store does not answer; whether the transaction was committed is not known."""
 
 
-def simulate(seed: int) -> History:
-    """Run one seed and return what happened."""
-    return run(_main(planning.drawn(seed)))
+def simulate(seed: int, store: type[RecordingStore] = RecordingStore) -> History:
+    """Run one seed and return what happened; ``store`` may be one that breaks its promises."""
+    return run(_main(planning.drawn(seed), store))
 
 
-async def _main(plan: Plan) -> History:
-    simulation = Simulation(plan)
+async def _main(plan: Plan, store: type[RecordingStore]) -> History:
+    simulation = Simulation(plan, store)
     await simulation.go()
     return simulation.history
 
@@ -63,7 +63,7 @@ async def _main(plan: Plan) -> History:
 class Simulation:
     """The surroundings of the two replicas."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, store: type[RecordingStore]) -> None:
         self.interval = 5.0
         self._plan = plan
         self._random = Random(plan.seed + 1)
@@ -71,7 +71,8 @@ class Simulation:
         self._stepped = 0.0
         self._levels: dict[tuple[str, str], float | None] = {}
         self._away_until = self._lossy_until = self._slow_until = self._unmeasured_until = 0.0
-        self._calls_to_crash: int | None = None
+        self._calls = 0
+        self._at_call: Callable[[Process], None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         self.history = History(
             alerts={
@@ -84,7 +85,7 @@ class Simulation:
             interval=self.interval,
             began_at=self.now(),
         )
-        self.store = RecordingStore(now=self.now, clock=self.clock, history=self.history)
+        self.store = store(now=self.now, clock=self.clock, history=self.history)
         self._receivers = {
             channel.name: Receiver(channel.name, self.history, self._random, self.now)
             for channel in plan.channels
@@ -127,7 +128,7 @@ class Simulation:
 
     async def _recover(self) -> None:
         """Let everything be well again, and see that the measurements are."""
-        self._calls_to_crash = None
+        self._at_call = None
         for rule in self._plan.rules:
             self.store.put_rule(replace(rule, version=rule.version + 10))
             self._note(Ruled(self.now(), rule.name, rule))
@@ -157,11 +158,11 @@ class Simulation:
 
     async def store_called(self, process: Process, point: str) -> None:
         now = self.now()
-        if self._calls_to_crash is not None and process.acting:
-            self._calls_to_crash -= 1
-            if self._calls_to_crash <= 0:
-                self._calls_to_crash = None
-                self._kill(process, self._random.uniform(1.0, 30.0))
+        if self._at_call is not None and process.acting:
+            self._calls -= 1
+            if self._calls <= 0:
+                strike, self._at_call = self._at_call, None
+                strike(process)
                 return
         if point.endswith(":before"):
             if now < self._slow_until:
@@ -204,8 +205,8 @@ class Simulation:
             self._kill(victim, step.seconds)
 
     def _crash_at_call(self, step: Step) -> None:
-        if self._both_run():
-            self._calls_to_crash = 1 + step.pick % 40
+        self._calls = 1 + step.pick % 40
+        self._at_call = lambda process: self._kill(process, step.seconds)
 
     def _kill(self, process: Process, seconds: float) -> None:
         if self._both_run():
@@ -226,12 +227,20 @@ class Simulation:
 
     def _pause(self, step: Step) -> None:
         victim = next((process for process in self._processes if process.acting), None)
-        if victim is not None and self._both_run():
+        if victim is not None:
+            self._stop(victim, step.seconds)
+
+    def _pause_at_call(self, step: Step) -> None:
+        self._calls = 1 + step.pick % 40
+        self._at_call = lambda process: self._stop(process, step.seconds)
+
+    def _stop(self, process: Process, seconds: float) -> None:
+        if self._both_run():
             self._fault(TAKEOVER_SECONDS, "pause")
-            self._later(self._paused(victim, step.seconds))
+            process.pause()
+            self._later(self._paused(process, seconds))
 
     async def _paused(self, process: Process, seconds: float) -> None:
-        process.pause()
         await asyncio.sleep(seconds)
         self._fault(1.0, "resume")
         process.resume()
@@ -330,7 +339,7 @@ class Simulation:
     def _tell(self) -> None:
         """Notify the processes, as the store does; such a notice may get lost."""
         for process in self._processes:
-            if process.ticker is not None and self._random.random() < 0.8:
+            if process.ticker is not None and self._random.random() < 0.5:
                 process.ticker.changed()
 
     def _measure(self, rule: str, operation: str, value: float | None) -> None:
