@@ -12,6 +12,9 @@ from alerts_svc.domain.alert import Alert, Change, Decision, Incident, State
 from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.world import Changes, Close, Evaluation, Group, Posted
 from alerts_svc.ports import Lease, Refused, Sent
+from alerts_svc.store.alerts import Alerts, Past
+from alerts_svc.store.deliveries import Deliveries
+from alerts_svc.store.evaluations import Evaluations
 from alerts_svc.store.inbox import Inbox
 from alerts_svc.store.leases import PostgresLeases
 from alerts_svc.store.ledger import PostgresLedger
@@ -65,6 +68,17 @@ async def test_what_is_posted_may_hold_any_text(pool: Any) -> None:
     assert isinstance(first.content, tuple)
     assert first.content[0].labels == {"alertname": HELD}
     assert second.content == Close("a", HELD)
+
+
+async def test_whatever_is_asked_for_there_is_an_answer(pool: Any) -> None:
+    alerts = Alerts(pool)
+
+    assert await alerts.active(rules=[HOSTILE], labels={HOSTILE: HOSTILE}) == []
+    assert await alerts.history(Past(0, 1, rules=[HOSTILE], before=(1.0, HOSTILE))) == []
+    assert (await alerts.by_id(HOSTILE)).episode is None
+    assert (await alerts.line(HOSTILE)).transitions == []
+    assert await Deliveries(pool).list(channel=HOSTILE, incident=HOSTILE) == []
+    assert await Evaluations(pool).of(HOSTILE, start=0, end=1, limit=1) == []
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

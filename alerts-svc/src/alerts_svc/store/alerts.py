@@ -143,7 +143,9 @@ class Alerts:
         limit: int | None = None,
     ) -> list[Alert]:
         """Return alerts that pend, fire, or are of unknown state, the last to begin first."""
-        rows = await self._pool.fetch(_ACTIVE, states, severity, rules, _json(labels), limit)
+        rows = await self._pool.fetch(
+            _ACTIVE, states, severity, _names(rules), _json(labels), limit
+        )
         return [load_alert(row["content"]) for row in rows]
 
     async def counts(self) -> dict[tuple[State, Severity | None], int]:
@@ -172,11 +174,11 @@ class Alerts:
             _HISTORY,
             past.start,
             past.end,
-            past.rules,
+            _names(past.rules),
             past.severity,
             _json(past.labels),
             at,
-            identity,
+            None if identity is None else text(identity),
             past.limit,
         )
         return [_episode(row) for row in rows]
@@ -192,6 +194,10 @@ class Alerts:
 
 def _json(labels: Mapping[str, str] | None) -> str | None:
     return dump(labels) if labels else None
+
+
+def _names(rules: Sequence[str] | None) -> list[str] | None:
+    return None if rules is None else [text(name) for name in rules]
 
 
 def _severity(held: str | None) -> Severity | None:

@@ -12,6 +12,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from alerts_svc.domain.world import Evaluation
+from alerts_svc.store.content import text
 
 Connection = PoolConnectionProxy
 _NONE = math.nan
@@ -85,7 +86,7 @@ class Evaluations:
     async def of(self, fingerprint: str, *, start: float, end: float, limit: int) -> list[Measured]:
         """Return what was found of an alert from ``start`` up to ``end``, at most the last ``limit``, oldest first."""
         found: list[Measured] = []
-        for directory in await self._pool.fetch(_DIRECTORIES, fingerprint):
+        for directory in await self._pool.fetch(_DIRECTORIES, text(fingerprint)):
             names = directory["fingerprints"].split("\n")
             if fingerprint not in names:
                 continue

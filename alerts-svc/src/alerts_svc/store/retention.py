@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import asyncpg
 
-ROWS = 5_000
+ROWS = 2_000
 
 # An incident goes with all that belongs to it, by its end; what was never ended stays.
 _INCIDENTS = """
