@@ -52,7 +52,8 @@ class LeaseKeeper:
     async def tick(self) -> None:
         """Take or renew the lease; raises what the store raises, and the lease lasts on to its end."""
         before = self.held
-        counted = self._time.own() if self.lease is not None else None
+        # Also of a lease that has run out: if nobody has taken it meanwhile, time goes on from this count.
+        counted = self._time.own() if before is not None else None
         # An answer that comes later than this is of no use: the next campaign is due.
         async with asyncio.timeout(max(1.0, self.interval)):
             lease = await self._leases.campaign(self._owner, ttl=self._ttl, own=counted)
