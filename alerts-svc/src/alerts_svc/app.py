@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.resources import files
 from typing import TypeAlias
 
 import asyncpg
@@ -33,10 +34,7 @@ from alerts_svc.notify.guard import Guard
 from alerts_svc.notify.links import Links
 from alerts_svc.notify.transports import make_transports
 from alerts_svc.ports import Leases, Ledger, Transports
-from alerts_svc.routes import channels as channel_routes
-from alerts_svc.routes import configuration as configuration_routes
-from alerts_svc.routes import silences as silence_routes
-from alerts_svc.routes import v1, v2
+from alerts_svc.routes import native, v1, v2
 from alerts_svc.sender.sender import Sender
 from alerts_svc.settings import Settings
 from alerts_svc.state import State, Stores
@@ -55,6 +53,7 @@ from alerts_svc.store.rules import Rules
 from alerts_svc.store.silences import Silences
 from alerts_svc.timekeeper import Timekeeper
 from alerts_svc.wire.defaults import default_configuration, default_rules
+from windsock_kit import documentation
 from windsock_kit.environment import SettingsError
 from windsock_kit.errors import UnavailableError, exception_handlers
 from windsock_kit.exposition import make_registry, metrics_endpoint
@@ -320,6 +319,13 @@ def _leasing(keeper: LeaseKeeper, founding: _Founding, registry: CollectorRegist
     return PeriodicLoop("lease", tick, interval=keeper.interval, registry=registry)
 
 
+def _contract() -> list[Route]:
+    contract = files("alerts_svc").joinpath("openapi.yaml")
+    if not contract.is_file():
+        return []
+    return documentation.routes("/api/alerts", contract.read_bytes(), title="Windsock alerts")
+
+
 def create_app(settings: Settings, *, parts: Parts = REAL) -> Starlette:
     """Return the service as an application; nothing runs before its lifespan begins.
 
@@ -331,9 +337,7 @@ def create_app(settings: Settings, *, parts: Parts = REAL) -> Starlette:
     loops: list[PeriodicLoop] = []
     return Starlette(
         routes=[
-            *channel_routes.routes(),
-            *configuration_routes.routes,
-            *silence_routes.routes,
+            *native.routes(_contract()),
             *v1.routes,
             *v2.routes,
             Route("/livez", livez),

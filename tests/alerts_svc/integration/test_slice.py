@@ -1,24 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from alerts_svc.app import REAL
 from alerts_svc.store.rules import Rules
 from tests.alerts_svc import services
 from tests.alerts_svc.services import console_lines, rule, runs, send_events
-from tests.fixtures.servers import RunningPostgres
-
-
-@pytest_asyncio.fixture(scope="session")
-async def metrics_url(running_postgres: RunningPostgres, redis_url: str) -> AsyncGenerator[str]:
-    """Give the address of a metrics-svc of these tests' own."""
-    database = await running_postgres.new_database("alerts_measured")
-    async with services.metrics_service(database, redis_url) as address:
-        yield address
 
 
 async def test_a_breach_is_told_on_the_console_within_seconds(

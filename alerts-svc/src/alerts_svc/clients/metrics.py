@@ -147,7 +147,8 @@ class MetricsClient:
         """Answer ``queries`` for each step of the past; see ``Measures``."""
         wanted = list(dict.fromkeys(queries))
         found: dict[Query, dict[Group, list[Point]]] = {query: {} for query in wanted}
-        start = begin
+        # Steps lie on whole multiples, so requests that meet there share none.
+        start = begin // step_seconds * step_seconds
         while start < end:
             stop = min(end, start + (MAX_STEPS - 1) * step_seconds)
             for first in range(0, len(wanted), MAX_QUERIES):
