@@ -290,6 +290,7 @@ class MemoryLedger:
         await self._point("campaign:after")
         if row is None:
             return None
+        self._look = _Look(row.fence, row.own, asked, asked, None)
         expires_at = asked + ttl - min(MARGIN_SECONDS, ttl / 4)
         return Lease(owner, row.fence, revision, row.own, row.wall, expires_at)
 
@@ -308,8 +309,8 @@ class MemoryLedger:
             look = _Look(row.fence, row.own, now, now, last.last if last else None)
         self._look = look
         passed = max(0.0, self.store.clock() - row.wall, now - look.first)
-        if look.before is not None:
-            passed = min(passed, self._monotonic() - look.before)
+        if look.before is not None and passed > self._monotonic() - look.before:
+            passed = now - look.first
         return row.own + passed
 
     async def resign(self, lease: Lease) -> None:

@@ -153,6 +153,16 @@ class Attempted:
 
 
 @dataclass(frozen=True, slots=True)
+class PutOff:
+    """The store knows that a receiver has asked to be left alone with a message for ``after`` seconds."""
+
+    at: float
+    channel: str
+    id: str
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
 class Arrived:
     """A receiver has a message, whether or not the sender knows it."""
 
@@ -182,6 +192,7 @@ Event = (
     | Queued
     | GivenUp
     | Attempted
+    | PutOff
     | Arrived
     | Disabled
 )

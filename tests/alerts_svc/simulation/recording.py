@@ -8,7 +8,7 @@ from alerts_svc.domain.alert import Change
 from alerts_svc.domain.message import Message
 from alerts_svc.domain.severity import rank
 from alerts_svc.domain.world import Changes
-from alerts_svc.ports import Lease
+from alerts_svc.ports import Lease, Result, Retry
 from tests.alerts_svc.memory import LeaseRow, MemoryStore
 from tests.alerts_svc.simulation.history import (
     Committed,
@@ -16,6 +16,7 @@ from tests.alerts_svc.simulation.history import (
     Disabled,
     GivenUp,
     History,
+    PutOff,
     Queued,
     Taken,
     Telling,
@@ -93,6 +94,14 @@ class RecordingStore(MemoryStore):
                     instead,
                 )
             )
+
+    def end_attempt(
+        self, lease: Lease, message: str, result: Result, *, own: float, next_at: float | None
+    ) -> None:
+        super().end_attempt(lease, message, result, own=own, next_at=next_at)
+        if isinstance(result, Retry) and result.after is not None:
+            channel = self.outbox[message].message.channel
+            self._history.events.append(PutOff(self._now(), channel, message, result.after))
 
     def fall_back(self, lease: Lease, message: str, messages: Sequence[Message]) -> None:
         super().fall_back(lease, message, messages)

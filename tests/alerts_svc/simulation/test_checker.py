@@ -19,6 +19,7 @@ from tests.alerts_svc.simulation.history import (
     Fault,
     History,
     Measured,
+    PutOff,
     Queued,
     Ruled,
     Silenced,
@@ -185,9 +186,12 @@ def _own_time_stepped(history: History) -> list[Event]:
 
 
 def _called_too_soon(history: History) -> list[Event]:
-    busy = Attempted(62.05, "a", "slack", "slack-one-1", "busy", 30.0)
+    busy = [
+        Attempted(62.05, "a", "slack", "slack-one-1", "busy", 30.0),
+        PutOff(62.07, "slack", "slack-one-1", 30.0),
+    ]
     place = next(i for i, event in enumerate(history.events) if isinstance(event, Attempted))
-    return [*history.events[:place], busy, *history.events[place:]]
+    return [*history.events[:place], *busy, *history.events[place:]]
 
 
 def test_a_run_that_keeps_every_promise_is_right() -> None:

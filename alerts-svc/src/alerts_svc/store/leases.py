@@ -79,7 +79,7 @@ class PostgresLeases:
             row = await self._take(owner, ttl, asked)
         if row is None:
             return None
-        self._look = None
+        self._look = _Look(row["fence"], row["own"], asked, asked, None)
         return Lease(
             owner=owner,
             fence=row["fence"],
@@ -95,10 +95,11 @@ class PostgresLeases:
         look = self._watched(seen["fence"], seen["own"], asked)
         if not seen["free"]:
             return None
-        # The database's clock may have been set since; who has watched knows better how long it has been.
+        # The database's clock may have been set since; who has watched knows better how long it has been. Then the least
+        # that it can have been, because what is sent too soon cannot be taken back.
         passed: float = max(seen["passed"], asked - look.first)
-        if look.before is not None:
-            passed = min(passed, self._monotonic() - look.before)
+        if look.before is not None and passed > self._monotonic() - look.before:
+            passed = asked - look.first
         own = look.own + passed
         return await self._pool.fetchrow(self._TAKE, owner, own, ttl, look.fence, look.own)
 
