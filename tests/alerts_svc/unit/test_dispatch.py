@@ -224,6 +224,33 @@ def test_a_group_lives_until_its_last_alert_is_resolved() -> None:
     assert wholly.ended_groups == ('default:{alertname="latency"}',)
 
 
+def test_a_group_goes_on_when_its_last_alert_is_over_as_another_one_begins() -> None:
+    scene = Scene()
+    scene.fires("answer")
+    (first, _) = scene.tick().messages
+    scene.after(30).clears("answer")
+    scene.fires("search")
+
+    changes = scene.tick()
+
+    assert changes.ended_groups == ()
+    assert changes.messages[0].thread == first.thread
+    assert changes.messages[0].counts == {"firing": 1, "resolved": 1, "new": 1}
+
+
+def test_an_alert_of_two_groups_goes_out_when_one_of_them_may_speak() -> None:
+    routes = (
+        Route("by rule", channels=("slack",), proceed=True),
+        Route("by operation", channels=("mail",), group_by=("operation",)),
+    )
+    scene = Scene(Configuration(routes=routes), channels(slack=Kind.SLACK, mail=Kind.EMAIL))
+    scene.fires("answer")
+    scene.tick()
+    scene.after(5).fires("search")
+
+    assert told(scene.tick()) == {"slack": "new", "console": "new", "mail": "first"}
+
+
 def test_people_are_reminded_of_what_still_fires() -> None:
     scene = Scene(Configuration(repeat_seconds=3600))
     identity = scene.fires("answer")

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from alerts_svc.domain import machine
 from alerts_svc.domain.alert import Change
 from alerts_svc.domain.channel import Kind
 from alerts_svc.domain.configuration import Configuration
 from alerts_svc.domain.grouping import MAX_GROUPS
 from alerts_svc.domain.message import MAX_ITEMS
 from alerts_svc.domain.telling import MAX_PAGES
-from alerts_svc.domain.world import Acknowledge, Close
+from alerts_svc.domain.world import Acknowledge, Changes, Close, applied
 from tests.alerts_svc.scene import CRITICAL, Scene, channels
 
 
@@ -36,6 +37,16 @@ def fire(scene: Scene, count: int) -> None:
         for name in (f"op{number}" for number in range(count - 1))
     }
     scene.world = replace(scene.world, alerts={**scene.world.alerts, **alerts})
+
+
+def rise(scene: Scene) -> None:
+    """Let every alert become critical."""
+    for name, alert in scene.world.alerts.items():
+        incident = scene.incident(name)
+        after, _ = machine.step(
+            alert, replace(incident, severity=CRITICAL), Change.ESCALATED, own=scene.own
+        )
+        scene.world = applied(scene.world, Changes(alerts=(after,)))
 
 
 def behind(scene: Scene) -> str:
@@ -123,3 +134,37 @@ def test_more_groups_than_a_tick_takes_wait_for_the_next() -> None:
 
     assert len(first.messages) == MAX_GROUPS
     assert len(second.messages) == 10
+
+
+def test_what_is_over_is_told_at_once_whatever_the_limits() -> None:
+    scene = Scene(Configuration(group_by=("operation",)), channels(pager=Kind.PAGERDUTY))
+    fire(scene, MAX_GROUPS + 10)
+    for _ in range(6):
+        scene.tick()
+        scene.after(5)
+    incidents = [alert.incident for alert in scene.world.alerts.values()]
+    scene.commands(*(Close(one.id, "ann") for one in incidents if one is not None))
+
+    changes = scene.tick()
+
+    assert len(changes.messages) == 2 * (MAX_GROUPS + 10)
+    assert scene.world.groups == {}
+    assert all(alert.incident is None for alert in scene.world.alerts.values())
+
+
+def test_a_pager_behind_with_a_rise_that_hears_of_an_acknowledgement_is_up_to_date(
+    storm: Scene,
+) -> None:
+    for _ in range(3):
+        storm.tick()
+        storm.after(5)
+    storm.after(15)
+    rise(storm)
+    storm.tick()
+    storm.commands(Acknowledge(behind(storm), "ann", storm.wall + 600))
+    for _ in range(3):
+        storm.after(5).tick()
+
+    told = [pair for m in storm.messages if m.channel == "pager" for pair in m.told]
+
+    assert len(told) == len(set(told)) == 500

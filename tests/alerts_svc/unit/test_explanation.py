@@ -152,6 +152,18 @@ def test_what_is_never_told_says_so() -> None:
     ]
 
 
+def test_what_was_held_until_it_was_over_names_what_held_it() -> None:
+    over = replace(HELD, at=NOW + 60, change=Change.RESOLVED, outcome="not_told", reason="over")
+    other = replace(HELD, incident="another", reason="cooldown")
+
+    found = texts(Evidence(decisions=(HELD, other, over), silences={"s1": SILENCE}))
+
+    assert found[-1] == (
+        "That it is resolved is not told: it is over, and before that it was held back by a silence of ann (deploy)"
+        " until 2027-01-15 08:10:00 UTC."
+    )
+
+
 def test_a_message_that_could_not_be_delivered_says_why() -> None:
     failed = replace(SENT, status="failed", why="404 no_service")
     waiting = replace(SENT, channel="mail", status="waiting")
@@ -164,10 +176,17 @@ def test_a_message_that_could_not_be_delivered_says_why() -> None:
     ]
 
 
-def test_an_attempt_that_never_ended_is_unknown() -> None:
-    found = Evidence(attempts=(Attempted("m1", "slack", 1, NOW, None, None),))
+def test_an_attempt_of_which_nobody_knows_the_end_says_so() -> None:
+    died = Attempted("m1", "slack", 1, NOW, None, None)
+    cut = Attempted("m1", "slack", 2, NOW + 9, NOW + 10, "unknown", None, "connection lost")
+    refused = Attempted("m1", "slack", 3, NOW + 20, NOW + 90, "refused", 404)
+    found = Evidence(attempts=(died, cut, refused))
 
-    assert texts(found) == ["Attempt 1 on slack: begun; how it ended is not known."]
+    assert texts(found) == [
+        "Attempt 1 on slack: begun; how it ended is not known.",
+        "Attempt 2 on slack: cut off after 1 s, and the receiver may have it: connection lost.",
+        "Attempt 3 on slack: refused for good after 1 min 10 s (status 404).",
+    ]
     assert explained(found)[0].outcome == "unknown"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -46,7 +46,10 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """One attempt to send a message. ``outcome`` is ``sent``, ``retry`` or ``refused``, ``None`` if nobody knows."""
+    """One attempt to send a message.
+
+    ``outcome`` is ``sent``, ``retry``, ``unknown`` (it may have arrived) or ``refused``, ``None`` if it never ended.
+    """
 
     message: str
     channel: str
@@ -201,10 +204,10 @@ def _decision(found: Evidence, one: Decision) -> Entry:
         text = f"{what} is told on {plain(one.reason, _MAX_WORDS)}"
     elif one.outcome == dispatch.HELD:
         text = f"{what} is not told yet: {_held(found, one.reason)}"
-    elif one.reason == dispatch.OVER:
+    elif (reason := _kept_by(found, one)) is None:
         text = f"{what} is not told: it was over before anything was said"
     else:
-        text = f"{what} is not told: it is over, and before that it was {_held(found, one.reason)}"
+        text = f"{what} is not told: it is over, and before that it was {_held(found, reason)}"
     return Entry(
         one.at + found.skew,
         "decision",
@@ -213,6 +216,18 @@ def _decision(found: Evidence, one: Decision) -> Entry:
         outcome=one.outcome,
         reason=one.reason,
     )
+
+
+def _kept_by(found: Evidence, one: Decision) -> str | None:
+    """Return what had held back what was then over."""
+    if one.reason != dispatch.OVER:
+        return one.reason
+    before = [
+        other.reason
+        for other in found.decisions
+        if other.incident == one.incident and other.outcome == dispatch.HELD and other.at <= one.at
+    ]
+    return before[-1] if before else None
 
 
 _WHAT = {
@@ -242,7 +257,6 @@ _HELD = {
     holding.COOLDOWN: "held back by the cooldown after it fired before",
     holding.ACKNOWLEDGED: "held back, as somebody has acknowledged it",
     holding.GROUP_INTERVAL: "held back for the next message of its group",
-    dispatch.OVER: "held back by nothing",
 }
 
 
@@ -302,6 +316,8 @@ def _outcome(one: Attempted) -> str:
             return f"delivered{took}"
         case "retry":
             return f"failed{took}"
+        case "unknown":
+            return f"cut off{took}, and the receiver may have it"
         case "refused":
             return f"refused for good{took}"
     return "begun; how it ended is not known"
@@ -314,7 +330,7 @@ def _seconds(length: float) -> str:
 def _evaluations(found: Evidence) -> Iterator[Entry]:
     """Yield one entry for each run of evaluations that found the same: none, under the limit, or over it."""
     in_order = sorted(found.measured, key=lambda one: one.at)
-    for side, run in groupby(in_order, key=lambda one: _side(found.rule, one.value)):
+    for side, run in groupby(in_order, lambda one: _side(found.rule, one.value)):
         ones = list(run)
         last = ones[-1]
         times = f"{len(ones)} evaluations" if len(ones) > 1 else "evaluated"
@@ -339,15 +355,10 @@ def _found(found: Evidence, side: str, ones: Sequence[Measured]) -> str:
     return f"{_between(found, values)}{samples}{words}"
 
 
-def _between(found: Evidence, values: Iterable[float]) -> str:
+def _between(found: Evidence, values: Sequence[float]) -> str:
     unit = "" if found.rule is None else found.rule.unit
-    least, most = (quantity(value, unit) for value in _extent(values))
+    least, most = quantity(min(values), unit), quantity(max(values), unit)
     return least if least == most else f"{least} to {most}"
-
-
-def _extent(values: Iterable[float]) -> tuple[float, float]:
-    listed = list(values)
-    return min(listed), max(listed)
 
 
 def _side(rule: Rule | None, value: float | None) -> str:
