@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -15,7 +15,8 @@ from alerts_svc.domain.world import Evaluation
 from alerts_svc.store.content import text
 
 Connection = PoolConnectionProxy
-_NONE = math.nan
+# The greatest number of single precision.
+_MOST = 3.4028234e38
 
 # Ticks mostly measure the same alerts, so the directory is there already.
 _APPEND = """
@@ -32,27 +33,20 @@ _ADD = """
 
 async def append(connection: Connection[asyncpg.Record], evaluation: Evaluation) -> None:
     """Keep one evaluation, in the caller's transaction."""
-    names = "\n".join(evaluation.fingerprints)
+    # In one order, so that the same alerts have the same directory whatever order they were measured in.
+    found = sorted(
+        zip(evaluation.fingerprints, evaluation.values, evaluation.samples, strict=True),
+        key=itemgetter(0),
+    )
+    names = "\n".join(name for name, _, _ in found)
     digest = hashlib.blake2b(names.encode(), digest_size=16).digest()
-    row = (evaluation.at, digest, _packed(evaluation))
+    numbers = [math.nan if value is None else value for _, value, _ in found]
+    numbers.extend(samples for _, _, samples in found)
+    row = (evaluation.at, digest, array("f", numbers).tobytes())
     status = await connection.execute(_APPEND, *row)
     if status.endswith(" 0") and not await connection.fetchval(_KNOWN, digest):
         await connection.execute(_ADD, digest, names)
         await connection.execute(_APPEND, *row)
-
-
-def _packed(evaluation: Evaluation) -> bytes:
-    """Return values, then samples, as single-precision numbers; no value is a NaN."""
-    values = (_NONE if value is None else value for value in evaluation.values)
-    numbers = array("d", values)
-    numbers.extend(evaluation.samples)
-    return _single(numbers)
-
-
-def _single(numbers: Sequence[float]) -> bytes:
-    # array refuses what single precision cannot hold.
-    most = 3.4028234e38
-    return array("f", [max(-most, min(most, n)) if n == n else n for n in numbers]).tobytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +59,12 @@ class Measured:
 
 
 _DIRECTORIES = """
-    SELECT digest, fingerprints FROM alerts.evaluation_directories
+    WITH used AS (
+        SELECT DISTINCT directory FROM alerts.evaluations WHERE at >= $2 AND at < $3
+    )
+    SELECT digest, fingerprints
+    FROM alerts.evaluation_directories
+    JOIN used ON used.directory = digest
     WHERE position($1 IN fingerprints) > 0
 """
 _SLICE = """
@@ -86,7 +85,7 @@ class Evaluations:
     async def of(self, fingerprint: str, *, start: float, end: float, limit: int) -> list[Measured]:
         """Return what was found of an alert from ``start`` up to ``end``, at most the last ``limit``, oldest first."""
         found: list[Measured] = []
-        for directory in await self._pool.fetch(_DIRECTORIES, text(fingerprint)):
+        for directory in await self._pool.fetch(_DIRECTORIES, text(fingerprint), start, end):
             names = directory["fingerprints"].split("\n")
             if fingerprint not in names:
                 continue
@@ -101,5 +100,9 @@ class Evaluations:
 
 
 def _measured(row: asyncpg.Record) -> Measured:
-    value, samples = array("f", row["value"] + row["samples"])
-    return Measured(row["at"], None if math.isnan(value) else value, samples)
+    # What is too great for single precision was written as infinite.
+    value, samples = (
+        max(-_MOST, min(_MOST, number)) if number == number else None
+        for number in array("f", row["value"] + row["samples"])
+    )
+    return Measured(row["at"], value, samples or 0.0)
