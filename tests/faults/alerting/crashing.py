@@ -1,7 +1,7 @@
 """alerts-svc that kills itself at a chosen place, as if its host had lost power there.
 
-``CRASH_AT`` is ``<part>.<method>:<before|after>:<k>``: the k-th call of a method of the ledger, the leases or the transports
-(``ledger.commit:after:1``, ``transports.send:before:2``). With an empty one the service runs as ever.
+``CRASH_AT`` is ``<part>.<method>:<before|after>:<k>``: the k-th call of a method of the ledger, the leases or the transport of
+one kind of channel (``ledger.commit:after:1``, ``webhook.send:before:2``). With an empty one the service runs as ever.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Place:
         assert moment in {"before", "after"}
         return cls(part, method, moment, int(call))
 
-    def passes(self, moment: str) -> None:
+    def passes(self, moment: str, call: int) -> None:
         """Die if this is it."""
-        if moment == self.moment and self.seen == self.call:
+        if moment == self.moment and call == self.call:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -56,9 +56,10 @@ class Mined:
 
         async def fatal(*arguments: Any, **named: Any) -> Any:
             self._place.seen += 1
-            self._place.passes("before")
+            call = self._place.seen
+            self._place.passes("before", call)
             answer = await found(*arguments, **named)
-            self._place.passes("after")
+            self._place.passes("after", call)
             return answer
 
         return fatal
@@ -71,14 +72,10 @@ def parts(place: Place) -> Parts:
         return Mined(real, place)
 
     def transports(real: Mapping[str, Any]) -> Any:
-        return {kind: mined(transport) for kind, transport in real.items()}
+        return {**real, place.part: mined(real[place.part])}
 
-    made = {
-        "ledger": Parts(ledger=mined),
-        "leases": Parts(leases=mined),
-        "transports": Parts(transports=transports),
-    }
-    return made[place.part]
+    made = {"ledger": Parts(ledger=mined), "leases": Parts(leases=mined)}
+    return made.get(place.part) or Parts(transports=transports)
 
 
 def main() -> None:

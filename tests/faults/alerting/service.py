@@ -149,7 +149,7 @@ class AlertsService:
         """Make a channel of the kind ``webhook`` and return its secret."""
         body = {"name": name, "kind": "webhook", "settings": {"url": url}}
         made = await self.call("POST", "/api/alerts/channels", body)
-        secret: str = made["settings"]["secret"]
+        secret: str = made["secret"]
         return secret
 
 
