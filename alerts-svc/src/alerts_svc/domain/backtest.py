@@ -20,8 +20,6 @@ from alerts_svc.domain.severity import Severity, rank
 from alerts_svc.domain.windowing import rolled
 
 _LOW = (Comparison.BELOW, Comparison.AT_MOST)
-# A breach, its end, and lack of data can each fall due within one step.
-_MAX_ADVANCES = 4
 
 
 class Point(Protocol):
@@ -142,12 +140,10 @@ class _Run:
     def measured(self, reading: Reading, at: float, *, until: float) -> None:
         """Take a reading that holds from ``at`` until the next one."""
         outcome = assess(self._rule, reading, machine.level_of(self._alert))
-        for _ in range(_MAX_ADVANCES):
-            self._advance(outcome, at)
-            due = self._next_due()
-            if due is None or not at < due < until:
-                break
+        self._advance(outcome, at)
+        while (due := self._next_due()) is not None and at < due < until:
             at = due
+            self._advance(outcome, at)
 
     def finished(self, end: float) -> list[Episode]:
         """Return all episodes, the open one too."""
