@@ -148,6 +148,9 @@ def _completed(
         for key, value in settings.items()
         if not (key in _SECRETS[kind] and isinstance(value, Mapping) and value.get("set") is True)
     }
+    # What was shown may come back as it was.
+    if "previous_until" in stored and given.get("previous_until") == stored["previous_until"]:
+        del given["previous_until"]
     if any(key in given for key in _ROTATED):
         raise InvalidError(
             "is set by a rotation of the secret only", path="settings.previous_secret"

@@ -10,7 +10,9 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -35,6 +37,9 @@ _NAME = re.compile(r"(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*
 # What a resolver of the operating system reads as an IPv4 address: decimal, octal and hexadecimal parts.
 _NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)")
 RESOLVE_SECONDS = 5.0
+
+# Threads of their own: a resolver that hangs must not hold up the store's and metrics-svc's names.
+_resolving = ThreadPoolExecutor(8, thread_name_prefix="resolve")
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -110,7 +115,8 @@ def entries(text: str) -> tuple[_Entry, ...]:
 async def look_up(host: str, port: int) -> Sequence[str]:
     """Ask the operating system's resolver for the addresses of a name."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    ask = partial(socket.getaddrinfo, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    found = await loop.run_in_executor(_resolving, ask, host, port)
     return list(dict.fromkeys(str(row[4][0]) for row in found))
 
 

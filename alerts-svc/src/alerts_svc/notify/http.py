@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from alerts_svc.ports import Refused, Result, Retry, Sent
 from alerts_svc.version import VERSION
 
 TIMEOUT_SECONDS: Final = 15.0
+CONNECT_SECONDS: Final = 10.0
 # The status has arrived by then: only the reason is still wanted.
 _BODY_SECONDS = 5.0
 _MAX_BODY = 64 * 1024
@@ -76,6 +78,8 @@ class Http:
         except (TargetError, aiohttp.InvalidURL) as error:
             detail = error.detail if isinstance(error, TargetError) else "the URL is wrong"
             return Refused(f"target refused: {detail}")
+        except aiohttp.ConnectionTimeoutError:
+            return Retry(f"no connection within {CONNECT_SECONDS:g} s")
         except TimeoutError:
             return Retry(f"no answer within {self._timeout:g} s", unknown=True)
         except UnresolvedError as error:
@@ -123,7 +127,8 @@ def _failure(error: aiohttp.ClientError) -> Retry | Refused:
         case aiohttp.ClientConnectorSSLError():
             return Retry("TLS with the receiver failed")
         case aiohttp.ClientConnectorError():
-            return Retry(f"cannot connect: {error.os_error.strerror or 'no connection'}")
+            number = error.os_error.errno
+            return Retry(f"cannot connect{f': {os.strerror(number)}' if number else ''}")
         case aiohttp.ServerDisconnectedError():
             return Retry("the connection was closed before an answer", unknown=True)
         case aiohttp.ClientResponseError():
@@ -171,6 +176,6 @@ async def open_session(guard: Guard, tls: ssl.SSLContext) -> AsyncGenerator[aioh
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
-        timeout=aiohttp.ClientTimeout(total=None, connect=10.0),
+        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
     ) as session:
         yield session

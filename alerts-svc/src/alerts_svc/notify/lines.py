@@ -46,7 +46,7 @@ def facts(item: Item, message: Message) -> list[tuple[str, str]]:
 
 def addresses(item: Item, message: Message, links: Links) -> list[tuple[str, str]]:
     """Return the links of an alert, each with its name; what is over needs no acknowledging."""
-    found = [("dashboard", links.dashboard(item))]
+    found = [("timeline", links.dashboard(item))]
     runbook = plain(item.annotations.get("runbook_url", ""), 1000)
     if runbook.startswith(("https://", "http://")) and " " not in runbook:
         found.append(("runbook", runbook))

@@ -55,8 +55,8 @@ class Links:
         self._serializer = URLSafeSerializer(key, salt=_SALT)
 
     def dashboard(self, item: Item) -> str:
-        """Return where an alert can be looked at."""
-        return f"{self.external_url}/alerts/{item.incident}"
+        """Return where an incident can be looked at: what happened, and who was told."""
+        return f"{self.external_url}/api/alerts/{item.incident}/timeline"
 
     def acknowledge(self, item: Item, *, at: float) -> str:
         """Return a link that acknowledges the incident, valid for a day from ``at``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -164,10 +165,8 @@ def _failure(error: Exception, talk: Conversation, seconds: float) -> Retry | Re
     if isinstance(error, aiosmtplib.SMTPServerDisconnected | aiosmtplib.SMTPConnectError):
         return Retry("the connection to the mail server was lost", unknown=unknown)
     if isinstance(error, OSError):
-        return Retry(
-            f"cannot reach the mail server: {error.strerror or type(error).__name__}",
-            unknown=unknown,
-        )
+        why = os.strerror(error.errno) if error.errno else type(error).__name__
+        return Retry(f"cannot reach the mail server: {why}", unknown=unknown)
     # What is left says that the server lacks something that is configured, such as AUTH.
     return Refused(f"the mail server cannot do what is needed: {error}")
 
