@@ -226,3 +226,10 @@ def test_alert_that_was_never_vouched_for_does_not_expire() -> None:
     alert = Alert("0", {"alertname": "DiskFull"})
 
     assert outside.expire(alert, own=NOW) == (alert, ())
+
+
+def test_alert_of_a_rule_of_ours_is_not_for_others_to_resolve(firing: Alert) -> None:
+    ours = replace(firing, rule="DiskFull")
+
+    assert receive(ours, posted(NOW + 60, end=NOW + 60)) == (ours, ())
+    assert receive(ours, posted(NOW + 60, annotations={"summary": "x"})) == (ours, ())

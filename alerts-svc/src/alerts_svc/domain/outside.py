@@ -33,8 +33,10 @@ def receive(alert: Alert | None, posted: Posted, *, own: float, wall: float) -> 
     """Return the alert (``None``: none was known) after it was posted, and the transitions that this made.
 
     The earliest start is kept, the newest annotations win. An end before the present start is of an earlier episode and
-    changes nothing.
+    changes nothing. Nor does anything that is said of an alert of our own rules, which we measure ourselves.
     """
+    if alert is not None and alert.rule is not None:
+        return alert, ()
     if alert is None:
         labels = labels_of(posted)
         alert = Alert(fingerprint=fingerprint(labels), labels=labels, updated_at=own)
