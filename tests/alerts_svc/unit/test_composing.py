@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from alerts_svc.domain.alert import Change
 from alerts_svc.domain.composing import MAX_PAIRS, MAX_VALUE
 from alerts_svc.domain.message import ChangeEvent, Item, Message
@@ -87,15 +89,16 @@ def test_a_message_is_as_severe_as_what_still_fires() -> None:
     assert (wholly.reason, wholly.severity) == ("all_resolved", WARNING)
 
 
-def test_a_burn_rate_is_told_with_the_window_that_burns() -> None:
+@pytest.mark.parametrize(("factor", "seconds"), [(6.0, 21_600), (14.4, 3600), (1.0, 3600)])
+def test_a_burn_rate_is_told_with_the_window_that_burns(factor: float, seconds: int) -> None:
     windows = (BurnWindow(3600, 300, 14.4, CRITICAL), BurnWindow(21_600, 1800, 6.0, WARNING))
     rule = replace(RULE, condition=BurnRate("errors", "requests", 0.999, windows), unit="")
     scene = Scene(rules=(rule,))
-    scene.finds("answer", Finding(WARNING, 7.0, 6.0, 40.0), rule)
+    scene.finds("answer", Finding(WARNING, 20.0, factor, 40.0), rule)
 
     _, item = only(scene)
 
-    assert (item.comparison, item.unit, item.window_seconds) == (">", "x", 21_600)
+    assert (item.comparison, item.unit, item.window_seconds) == (">", "x", seconds)
 
 
 def test_what_people_changed_lately_is_told_with_what_fires_and_the_newest_first() -> None:

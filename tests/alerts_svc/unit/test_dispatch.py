@@ -322,6 +322,13 @@ def test_heartbeats_are_given_once_an_interval_and_only_after_an_evaluation() ->
     assert first.messages[0].id != second.messages[0].id
 
 
+def test_a_heartbeat_channel_that_is_disabled_is_given_none() -> None:
+    beat = Channel("beat", Kind.HEARTBEAT, enabled=False)
+    scene = Scene(channels={"beat": beat})
+
+    assert scene.tick(evaluated=True).messages == ()
+
+
 def test_a_heartbeat_channel_is_told_of_no_alert() -> None:
     scene = Scene(channels=channels(beat=Kind.HEARTBEAT))
     scene.fires("answer")
@@ -340,6 +347,16 @@ def test_an_alert_is_forgotten_when_its_cooldown_is_over() -> None:
     assert scene.after(839).tick().forgotten == ()
     assert scene.after(1).tick().forgotten == (identity,)
     assert scene.world.alerts == {}
+
+
+def test_an_alert_that_pends_is_neither_told_nor_forgotten() -> None:
+    scene = Scene(rules=(rule := replace(RULE, for_seconds=60.0),))
+    identity = scene.fires("answer", rule=rule)
+
+    changes = scene.tick()
+
+    assert (changes.messages, changes.forgotten) == ((), ())
+    assert identity in scene.world.alerts
 
 
 def test_the_same_news_make_the_same_message_whenever_it_is_decided() -> None:

@@ -190,6 +190,14 @@ def test_an_attempt_of_which_nobody_knows_the_end_says_so() -> None:
     assert explained(found)[0].outcome == "unknown"
 
 
+def test_an_alert_from_elsewhere_has_no_limit_to_name() -> None:
+    found = Evidence(
+        transitions=(replace(FIRED, threshold=None),), measured=(Measured(NOW, 5.0, 1.0),)
+    )
+
+    assert texts(found) == ["Evaluated: 5, 1 sample.", "Fired (warning): 6,200."]
+
+
 def test_without_a_transition_it_has_not_fired() -> None:
     assert verdict(Evidence()) == "Nobody was told: it has not fired."
     assert verdict(Evidence(transitions=(FIRED,))) == "Nobody has been told yet."

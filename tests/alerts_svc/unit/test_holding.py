@@ -83,6 +83,16 @@ def test_a_mute_window_holds_back_until_it_ends() -> None:
     assert set(told(scene.after(3600).tick())) == {"console", "slack"}
 
 
+def test_a_mute_window_that_is_gone_frees_at_the_next_tick() -> None:
+    scene = Scene(MUTED)
+    scene.fires("answer")
+    scene.tick()
+    scene.configures(Configuration())
+
+    assert scene.next() == 0
+    assert set(told(scene.tick())) == {"console", "slack"}
+
+
 def test_an_inhibited_alert_is_told_when_its_source_is_over() -> None:
     inhibition = Inhibition("redis", (Matcher("operation", "redis"),), ANSWERS)
     scene = Scene(Configuration(inhibitions=(inhibition,), group_by=("operation",)))

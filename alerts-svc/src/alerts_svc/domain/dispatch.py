@@ -210,6 +210,8 @@ class _Deciding:
             return
         if change is Change.ACKNOWLEDGED:
             behind = incident.behind - channels
+        is_news = not free.catching_up and change is not Change.ACKNOWLEDGED
+        severity = _greater(incident.told_severity, incident.severity)
         left = replace(
             incident,
             channels=incident.channels | channels,
@@ -217,15 +219,10 @@ class _Deciding:
             owed=None,
             owed_at=None,
             held_by=None,
+            told_at=self._own if is_news else incident.told_at,
+            told_severity=severity if is_news else incident.told_severity,
         )
-        if not free.catching_up and change is not Change.ACKNOWLEDGED:
-            left = replace(
-                left,
-                told_at=self._own,
-                told_severity=_greater(incident.told_severity, incident.severity),
-            )
-            alert = self._remembered(alert, incident, change)
-        self._put(alert, left)
+        self._put(self._remembered(alert, incident, change) if is_news else alert, left)
 
     def _remembered(self, alert: Alert, incident: Incident, change: Change) -> Alert:
         if change is Change.FIRED:

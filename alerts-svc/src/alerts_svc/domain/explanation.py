@@ -350,7 +350,8 @@ def _found(found: Evidence, side: str, ones: Sequence[Measured]) -> str:
     values = [one.value for one in ones if one.value is not None]
     if not values:
         return "no value"
-    samples = f", {number(ones[-1].samples, 12)} samples"
+    count = ones[-1].samples
+    samples = f", {number(count, 12)} sample{'' if count == 1 else 's'}"
     words = {"breach": ", over the limit", "clear": ", within the limit"}.get(side, "")
     return f"{_between(found, values)}{samples}{words}"
 

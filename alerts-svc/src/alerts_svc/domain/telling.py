@@ -75,8 +75,8 @@ class _Telling:
                 continue
             self._labels[destination.key] = destination.labels
             self._channels.setdefault(incident.id, set()).add(channel)
-            news = replace(free.news, change=_change_for(free.news, channel))
-            self._news.setdefault((destination.key, channel), []).append(news)
+            news = self._news.setdefault((destination.key, channel), [])
+            news.append(_for_channel(free.news, channel))
             if not quiet:
                 self._changing.add(destination.key)
 
@@ -199,8 +199,8 @@ class _Telling:
         return members(self._router, self._world.alerts.values())
 
 
-def _change_for(news: News, channel: str) -> Change:
-    """Return what a change is to one channel: one that hears of an incident for the first time is told that it fired."""
-    if news.change in (Change.RESOLVED, Change.ACKNOWLEDGED):
-        return news.change
-    return news.change if channel in news.incident.channels else Change.FIRED
+def _for_channel(news: News, channel: str) -> News:
+    """Return what news is to one channel: one that hears of an incident for the first time is told that it fired."""
+    if news.change in (Change.RESOLVED, Change.ACKNOWLEDGED, Change.FIRED):
+        return news
+    return news if channel in news.incident.channels else replace(news, change=Change.FIRED)
