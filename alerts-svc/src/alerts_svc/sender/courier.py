@@ -51,7 +51,10 @@ class Keeper(Protocol):
 
 
 class Courier:
-    """Makes attempts, and sees to it that the store knows of each before it begins and how it ended."""
+    """Makes attempts, and sees to it that the store knows of each before it begins and how it ended.
+
+    ``wake`` is called when something new is in the outbox.
+    """
 
     def __init__(
         self,
@@ -60,12 +63,15 @@ class Courier:
         keeper: Keeper,
         time: Time,
         instruments: Instruments,
+        *,
+        wake: Callable[[], None],
     ) -> None:
         self._ledger = ledger
         self._transports = transports
         self._keeper = keeper
         self._time = time
         self._instruments = instruments
+        self._wake = wake
         self._deadlines: set[asyncio.Timeout] = set()
 
     async def attempt(self, channel: Channel, delivery: Delivery, world: World) -> Result:
@@ -157,6 +163,7 @@ class Courier:
             return
         await self._ended(lease, delivery, result, own=own, next_at=own)
         await self._insist(lambda: self._ledger.fall_back(lease, delivery, others))
+        self._wake()
 
     async def _ended(
         self,

@@ -44,7 +44,7 @@ class Sender:
         self._keeper = keeper
         self._time = time
         self._world = world
-        self._courier = Courier(ledger, transports, keeper, time, instruments)
+        self._courier = Courier(ledger, transports, keeper, time, instruments, wake=self.wake)
         self._lanes: dict[str, Lane] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.loop = PeriodicLoop(
