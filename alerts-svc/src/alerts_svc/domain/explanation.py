@@ -184,11 +184,7 @@ _REASONS = {
     "insufficient_data": "as there are too few samples",
     "expired": "as its sender has fallen silent",
 }
-_PEOPLE = {
-    "by": "by",
-    "taken_back_by": "but taken back by",
-    "closed_by": "closed by",
-}
+_PEOPLE = {"by": "by", "taken_back_by": "but taken back by", "closed_by": "closed by"}
 
 
 def _because(reason: str) -> str:
