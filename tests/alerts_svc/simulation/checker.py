@@ -367,7 +367,8 @@ def nobody_is_called_too_soon(facts: Facts) -> Iterator[str]:
     """
     asked: dict[str, tuple[float, float]] = {}
     called: dict[str, float] = {}
-    moves = [facts.all(Stepped), facts.all(Taken)]
+    steps = [one.at for one in facts.all(Stepped)]
+    takeovers = [one.at for one in facts.all(Taken)]
     for event in facts.history.events:
         if isinstance(event, PutOff):
             begin = called.get(event.id, event.at)
@@ -375,7 +376,9 @@ def nobody_is_called_too_soon(facts: Facts) -> Iterator[str]:
         elif isinstance(event, Attempted):
             called[event.id] = event.at
             begin, until = asked.get(event.id, (0.0, 0.0))
-            moved = all(any(begin - 60.0 <= one.at <= event.at for one in kind) for kind in moves)
+            moved = all(
+                any(begin - 60.0 <= at <= event.at for at in times) for times in (steps, takeovers)
+            )
             if event.at < until and not moved:
                 yield f"{event.id} was sent {until - event.at:.3f} s too soon on {event.channel}"
 

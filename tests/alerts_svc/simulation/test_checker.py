@@ -186,7 +186,7 @@ def _own_time_stepped(history: History) -> list[Event]:
 
 
 def _called_too_soon(history: History) -> list[Event]:
-    busy = [
+    busy: list[Event] = [
         Attempted(62.05, "a", "slack", "slack-one-1", "busy", 30.0),
         PutOff(62.07, "slack", "slack-one-1", 30.0),
     ]
