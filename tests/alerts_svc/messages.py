@@ -58,7 +58,34 @@ RESOLVED = replace(
     counts={"resolved": 1},
 )
 
-TEST = replace(MESSAGE, reason="test", items=(), told=(), counts={}, details=None, changes=())
+TEST = replace(
+    MESSAGE,
+    reason="test",
+    severity=Severity.WARNING,
+    items=(
+        replace(
+            ITEM,
+            labels={"alertname": "WindsockTest"},
+            annotations={"summary": "This is a test of the channel here"},
+            severity=Severity.WARNING,
+            value=None,
+            threshold=None,
+            actions=("Nothing has to be done.",),
+        ),
+    ),
+    told=(),
+    details=None,
+    changes=(),
+)
+HEARTBEAT = replace(
+    MESSAGE,
+    reason="heartbeat",
+    items=(),
+    told=(),
+    counts={},
+    details=None,
+    changes=(),
+)
 
 
 def message(*items: Item, **changes: Any) -> Message:

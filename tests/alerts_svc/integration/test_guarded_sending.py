@@ -18,7 +18,7 @@ from alerts_svc.notify.links import Links
 from alerts_svc.notify.transports import make_transports
 from alerts_svc.ports import Refused, Retry, Sent, Transport
 from tests.alerts_svc.certificates import Authority
-from tests.alerts_svc.messages import MESSAGE, NOW, TEST
+from tests.alerts_svc.messages import HEARTBEAT, MESSAGE, NOW
 from tests.alerts_svc.receivers import Reply, WebhookReceiver, running
 
 LINKS = Links("https://windsock.example", b"key")
@@ -226,8 +226,7 @@ async def test_message_that_cannot_be_rendered_is_still_delivered(
 async def test_heartbeat_is_signed_where_it_has_a_secret(receiver: WebhookReceiver) -> None:
     heartbeat = replace(channel(receiver.url), kind=Kind.HEARTBEAT)
     async with make_transports(guard=Guard("127.0.0.1"), links=LINKS) as transports:
-        message = replace(TEST, reason="heartbeat")
-        result = await transports["heartbeat"].send(heartbeat, message, wall=time.time())
+        result = await transports["heartbeat"].send(heartbeat, HEARTBEAT, wall=time.time())
 
     assert result == Sent(204)
     assert receiver.received[0].json["type"] == "alerts.heartbeat"

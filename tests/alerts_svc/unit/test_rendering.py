@@ -83,11 +83,16 @@ def test_webhook_body_is_cut_to_what_receivers_take() -> None:
     assert len(found["alerts"]) == len(found["windsock"]["alerts"]) > 5
 
 
-def test_webhook_body_of_a_test_has_no_alerts() -> None:
-    found = body(TEST)
+def test_webhook_body_of_one_alert_with_endless_texts_is_cut_too() -> None:
+    many = {f"name{number}": ATTACK for number in range(64)}
+    item = replace(ITEM, labels=ITEM.labels | many, annotations=many, actions=(ATTACK,) * 20)
+    hostile = message(item, group_key=ATTACK, group_labels=many, notice=ATTACK)
 
-    assert found["alerts"] == []
-    assert found["windsock"]["reason"] == "test"
+    raw = webhook.render(hostile, LINKS)
+
+    assert len(raw) <= webhook.MAX_BYTES
+    assert orjson.loads(raw)["alerts"][0]["labels"]["alertname"] == "ErrorRate"
+    assert b"\\u00" not in raw
 
 
 def test_webhook_body_is_the_same_at_each_attempt() -> None:

@@ -112,7 +112,7 @@ def test_title_without_a_summary_names_what_it_is_about() -> None:
     ("changes", "details", "words"),
     [
         ({"annotations": {"impact": "Sign-ups fail"}}, None, "Sign-ups fail"),
-        ({"change": Change.RESOLVED}, None, "over; back within its limit"),
+        ({"change": Change.RESOLVED}, None, "none any more: it is over"),
         ({"unit": "ms", "value": 6200.0}, None, "requests of chat take 6,200 ms: people wait"),
         ({"unit": "usd", "value": 1.2}, None, "money is spent faster than planned: $1.20"),
         ({"unit": "score"}, None, "answers of chat are worse than they should be"),
@@ -150,14 +150,15 @@ def test_headline_tells_severity_status_and_how_many() -> None:
     assert wording.headline(MESSAGE) == "[CRITICAL] firing: Too many errors of chat"
     assert wording.headline(message(ITEM, ITEM, truncated=3)).endswith("(and 4 more)")
     assert wording.headline(RESOLVED) == "[CRITICAL] resolved: Too many errors of chat"
-    assert wording.headline(TEST) == "Test of this channel"
+    assert wording.headline(TEST) == "[WARNING] test: This is a test of the channel here"
+    assert wording.headline(message(RESOLVED.items[0], ITEM)).startswith("[CRITICAL] firing")
 
 
 def test_counts_are_told_for_more_than_one_alert() -> None:
     assert wording.counted(MESSAGE) == ""
     assert (
-        wording.counted(message(counts={"new": 2, "still_firing": 1, "resolved": 0}, truncated=7))
-        == "2 new, 1 still firing, 7 not listed"
+        wording.counted(message(counts={"firing": 2, "resolved": 0, "no_data": 1}, truncated=7))
+        == "2 firing, 1 no data, 7 not listed"
     )
 
 

@@ -17,7 +17,7 @@ _ANSI = re.compile(
 # Directional overrides, embeddings, isolates and marks, joiners without width, tags: they show one text and hold another.
 _DECEIVING = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\uffff\U000e0000-\U000e0fff]"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffc\ufffe\uffff\U000e0000-\U000e0fff]"
 )
 _BLANK = frozenset({"Cc", "Zl", "Zp", "Zs"})
 # Looked at at most, times the wanted length: what is taken out must not cost more than that.

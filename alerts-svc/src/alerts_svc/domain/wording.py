@@ -159,13 +159,13 @@ def operation(item: Item) -> str:
 
 def impact(item: Item, details: Details | None) -> str:
     """Return what it means to people: the rule's own words, or what the details tell."""
+    if item.change is Change.RESOLVED:
+        return "none any more: it is over"
+    if item.change is Change.NO_DATA:
+        return "nothing is known of it at the moment: it may be worse, or over"
     own = plain(item.annotations.get("impact", ""), 400)
     if own:
         return own
-    if item.change is Change.RESOLVED:
-        return "over; back within its limit"
-    if item.change is Change.NO_DATA:
-        return "nothing is known of it at the moment: it may be worse, or over"
     return _felt(item, details) or (
         "users are affected now"
         if item.severity is Severity.CRITICAL
@@ -225,8 +225,8 @@ def changes(message: Message, most: int = 5) -> list[str]:
 
 
 def counted(message: Message) -> str:
-    """Return how many alerts are new, still fire and are over; empty for a single one."""
-    if sum(message.counts.values()) < 2 and message.truncated == 0:
+    """Return how many alerts fire, are over and are new; empty for a single one."""
+    if len(message.items) + message.truncated < 2:
         return ""
     words = [
         f"{count} {plain(key, 20).replace('_', ' ')}"
@@ -242,8 +242,11 @@ def headline(message: Message) -> str:
     """Return the message in one line, with its status."""
     if not message.items:
         return "Test of this channel" if message.reason == "test" else plain(message.reason, 40)
-    first = message.items[0]
-    said = status(first) if message.status == "firing" else "resolved"
+    firing = message.status == "firing"
+    first = next((i for i in message.items if i.change is not Change.RESOLVED), message.items[0])
+    said = status(first) if firing else "resolved"
+    if message.reason == "test":
+        said = "test"
     more = len(message.items) + message.truncated - 1
     rest = f" (and {more} more)" if more > 0 else ""
     return f"[{message.severity.upper()}] {said}: {title(first)}{rest}"

@@ -45,7 +45,9 @@ def facts(item: Item, message: Message) -> list[tuple[str, str]]:
 
 
 def addresses(item: Item, message: Message, links: Links) -> list[tuple[str, str]]:
-    """Return the links of an alert, each with its name; what is over needs no acknowledging."""
+    """Return the links of an alert, each with its name; what is over needs no acknowledging, a test nothing."""
+    if message.reason == "test":
+        return []
     found = [("timeline", links.dashboard(item))]
     runbook = plain(item.annotations.get("runbook_url", ""), 1000)
     if runbook.startswith(("https://", "http://")) and " " not in runbook:

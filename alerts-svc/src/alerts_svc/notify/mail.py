@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -20,7 +19,7 @@ from alerts_svc.domain.plain import plain
 from alerts_svc.domain.severity import Severity
 from alerts_svc.notify.lines import MOST_ITEMS, actions, addresses, facts, lines, unlisted
 from alerts_svc.notify.links import Links
-from alerts_svc.notify.rendering import least_line
+from alerts_svc.notify.rendering import least_line, moment
 
 _NOT_IN_LIST_ID = re.compile(r"[^a-z0-9]+")
 _COLOURS = {Severity.CRITICAL: "#b42318", Severity.WARNING: "#b54708"}
@@ -78,7 +77,7 @@ def _headed(message: Message, settings: Mapping[str, Any], subject: str) -> Emai
     mail["From"] = f"Windsock <{settings['sender']}>"
     mail["To"] = ", ".join(settings["recipients"])
     mail["Subject"] = subject
-    mail["Date"] = format_datetime(datetime.fromtimestamp(message.created_at, UTC))
+    mail["Date"] = format_datetime(moment(message.created_at))
     mail["Message-ID"] = message_id(message, settings)
     if message.thread:
         mail["In-Reply-To"] = thread_id(message, settings)

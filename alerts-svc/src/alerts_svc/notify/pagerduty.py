@@ -51,7 +51,7 @@ class PagerDuty:
 
 def render(message: Message, links: Links) -> list[Event]:
     """Return the events that a message is told with, without the key of the channel."""
-    if not message.items:
+    if message.reason == "test" or not message.items:
         return _test(message)
     told = [item for item in message.items if item.change is not None]
     return [_event(item, message, links) for item in told or message.items[:1]]

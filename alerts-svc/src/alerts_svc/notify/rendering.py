@@ -48,13 +48,17 @@ def fitting(build: Callable[[int], bytes], count: int, limit: int) -> bytes:
     return body
 
 
+def moment(at: float) -> datetime:
+    """Return a time of the wall clock; what no calendar has is 1970, for a message is sent all the same."""
+    try:
+        return datetime.fromtimestamp(at, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)
+
+
 def rfc3339(at: float) -> str:
     """Return a time of the wall clock as RFC 3339 says, in UTC and to the millisecond."""
-    try:
-        moment = datetime.fromtimestamp(at, UTC)
-    except (ValueError, OverflowError, OSError):
-        moment = datetime.fromtimestamp(0, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def dumps(content: object) -> bytes:

@@ -108,7 +108,8 @@ def _blocks(message: Message, items: Sequence[Item], links: Links) -> list[dict[
     blocks += [_section(escaped(text, 500)) for text in notes]
     for number, item in enumerate(items):
         blocks.append(_section(_first(item, message) if number == 0 else _short(item, message)))
-        blocks.append(_context(_links(item, message, links)))
+        if linked := _links(item, message, links):
+            blocks.append(_context(linked))
     if left := unlisted(message, len(items)):
         blocks.append(_context(f"and {left} more"))
     if recent := wording.changes(message):
@@ -151,7 +152,7 @@ def _links(item: Item, message: Message, links: Links) -> str:
         for label, address in addresses(item, message, links)
         if len(address) <= _MAX_ADDRESS
     ]
-    return " · ".join(parts) or "no links"
+    return " · ".join(parts)
 
 
 def _section(text: str) -> dict[str, Any]:

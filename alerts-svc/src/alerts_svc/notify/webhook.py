@@ -19,6 +19,8 @@ from alerts_svc.ports import Refused, Result, Retry
 
 # Standard Webhooks: "best under 20 kB".
 MAX_BYTES = 20_000
+_FEW = 10
+_SHORT = 200
 # Go's zero time, which Alertmanager sends for an end that has not come.
 ZERO_TIME = "0001-01-01T00:00:00Z"
 # Alertmanager 0.33 gives these reasons; receivers of ours may read them.
@@ -61,20 +63,31 @@ def signing_secrets(settings: Mapping[str, Any], wall: float) -> list[str]:
 
 def render(message: Message, links: Links, *, limit: int = MAX_BYTES) -> bytes:
     """Return the body; what does not fit in ``limit`` bytes is counted in ``truncatedAlerts``."""
-    return fitting(
-        lambda n: dumps(_content(message, message.items[:n], links)), len(message.items), limit
-    )
+    count = len(message.items)
+    body = fitting(lambda n: dumps(_content(message, message.items[:n], links)), count, limit)
+    if len(body) > limit:
+        # A single alert with long texts: fewer and shorter ones.
+        some = message.items[:1]
+        body = dumps(_content(message, some, links, names=_FEW, longest=_SHORT))
+    return body
 
 
-def _content(message: Message, items: Sequence[Item], links: Links) -> dict[str, Any]:
-    alerts = [_alert(item, links) for item in items]
+def _content(
+    message: Message,
+    items: Sequence[Item],
+    links: Links,
+    *,
+    names: int = 64,
+    longest: int = 1024,
+) -> dict[str, Any]:
+    alerts = [_alert(item, links, names, longest) for item in items]
     return {
         "version": "4",
-        "groupKey": plain(message.group_key, 2048),
+        "groupKey": plain(message.group_key, 2 * longest),
         "truncatedAlerts": message.truncated + len(message.items) - len(items),
         "status": message.status,
         "receiver": message.channel,
-        "groupLabels": plain_map(message.group_labels),
+        "groupLabels": plain_map(message.group_labels, names=names, limit=longest),
         "commonLabels": _common([alert["labels"] for alert in alerts]),
         "commonAnnotations": _common([alert["annotations"] for alert in alerts]),
         "externalURL": links.external_url,
@@ -84,14 +97,14 @@ def _content(message: Message, items: Sequence[Item], links: Links) -> dict[str,
     }
 
 
-def _alert(item: Item, links: Links) -> dict[str, Any]:
-    labels = plain_map(item.labels)
+def _alert(item: Item, links: Links, names: int, longest: int) -> dict[str, Any]:
+    labels = plain_map(item.labels, names=names, limit=longest)
     labels.setdefault(SEVERITY, item.severity.value)
     over = item.change is Change.RESOLVED
     return {
         "status": "resolved" if over else "firing",
         "labels": labels,
-        "annotations": plain_map(item.annotations),
+        "annotations": plain_map(item.annotations, names=names, limit=longest),
         "startsAt": rfc3339(item.starts_at),
         "endsAt": ZERO_TIME if item.ends_at is None else rfc3339(max(item.ends_at, item.starts_at)),
         "generatorURL": plain(item.generator_url, 2048) or links.dashboard(item),
