@@ -39,16 +39,3 @@ class Reckoning:
         if said.fence != self.fence:
             own = max(own, said.own)
         return replace(said, own=own)
-
-
-def resumed(own: float, *, wall: float, now: float) -> float:
-    """Return own time when a lease is taken: the stored one, and what the true time has gone on since.
-
-    ``wall`` is the true time that was stored with ``own``. A clock that was set back meanwhile adds nothing.
-    """
-    return own + max(0.0, now - wall)
-
-
-def shown(own: float, *, own_now: float, wall_now: float) -> float:
-    """Return the true time that a moment of own time is shown as."""
-    return own + (wall_now - own_now)
