@@ -81,10 +81,16 @@ async def alerts_service(
         yield client
 
 
-def rule(name: str = "Slow", **changes: Any) -> Rule:
-    """Return a rule about the average duration by operation."""
+def rule(name: str, operation: str, **changes: Any) -> Rule:
+    """Return a rule about the average duration of an operation."""
     condition = Threshold(
-        Query("performance.duration_ms", "avg", 60, group_by=("operation",)),
+        Query(
+            "performance.duration_ms",
+            "avg",
+            60,
+            group_by=("operation",),
+            filters=(("operation", (operation,)),),
+        ),
         Comparison.ABOVE,
         warning=1_000.0,
         critical=5_000.0,

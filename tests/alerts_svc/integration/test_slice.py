@@ -17,7 +17,7 @@ async def test_a_breach_is_told_on_the_console_within_seconds(
     redis_url: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    await Rules(pool).create(rule("SliceSlow"))
+    await Rules(pool).create(rule("SliceSlow", "slice"))
     settings = {"redis_url": redis_url, "evaluation_gap_seconds": 0.2}
 
     async with services.alerts_service(alerts_url, metrics_url, REAL, **settings) as client:

@@ -50,8 +50,9 @@ class Ticker:
         self.loop.wake()
 
     def changed(self) -> None:
-        """Decide at once and on what people have changed."""
+        """Decide at once on what people have changed, and evaluate soon: it may be a rule."""
         self._evaluator.reload()
+        self._due = min(self._due, self._evaluated + self._gap)
         self.loop.wake()
 
     async def tick(self) -> None:
