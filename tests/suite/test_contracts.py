@@ -13,6 +13,8 @@ from starlette.routing import Route
 
 import adaptive_questions.app
 import adaptive_questions.settings
+import alerts_svc.app
+import alerts_svc.settings
 import llm_simulator.app
 import llm_simulator.settings
 import metrics_svc.app
@@ -36,6 +38,10 @@ SERVICES = {
     "metrics-svc": _service(
         "metrics_svc",
         metrics_svc.app.create_app(metrics_svc.settings.Settings("postgresql://127.0.0.1/none")),
+    ),
+    "alerts-svc": _service(
+        "alerts_svc",
+        alerts_svc.app.create_app(alerts_svc.settings.Settings("postgresql://127.0.0.1/none")),
     ),
     "adaptive-questions": _service(
         "adaptive_questions",

@@ -20,7 +20,6 @@ from alerts_svc.domain.world import World
 from alerts_svc.routes.resources import body_of, clocks, named, resource
 from alerts_svc.state import State
 from alerts_svc.store.alerts import Found, Past
-from alerts_svc.store.evaluations import Evaluations
 from alerts_svc.store.ledger import PostgresLedger
 from alerts_svc.wire import alerts as wire
 from alerts_svc.wire import timeline
@@ -192,7 +191,7 @@ async def _evidence(request: Request[State], found: Found) -> tuple[Evidence, li
     begin = now.own - _BEFORE_SECONDS if episode is None else episode.started_at - _BEFORE_SECONDS
     ended = None if episode is None else episode.ended_at
     end = now.own + 1 if ended is None else ended + _AFTER_SECONDS
-    measured = await Evaluations(state["pool"]).of(
+    measured = await state["evaluations"].of(
         _fingerprint(found), start=begin, end=end, limit=_MAX_EVALUATIONS
     )
     world = await load(request)
