@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
 import pytest
-import structlog
 
 from tests.alerts_svc.simulation.checker import check
 from tests.alerts_svc.simulation.facts import Facts
@@ -18,13 +14,7 @@ SEEDS = 600
 PARTS = 6
 
 
-@pytest.fixture(scope="module", autouse=True)
-def silent() -> Iterator[None]:
-    """Give logs that say nothing: all that goes wrong here is meant to."""
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.configure(**before)
+pytestmark = pytest.mark.usefixtures("silent")
 
 
 @pytest.mark.parametrize("part", range(PARTS))
