@@ -115,7 +115,7 @@ class HttpReceiver:
             await asyncio.sleep(reply.delay)
         if reply.reset == "before":
             self._reset(request)
-        if reply.drip is None and reply.size is None and reply.reset is None:
+        if reply.drip is None and reply.size is None and reply.reset != "middle":
             return Response(said, status, reply.headers)
         return StreamingResponse(self._stream(request, reply), status, reply.headers)
 

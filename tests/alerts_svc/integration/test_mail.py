@@ -10,13 +10,16 @@ import pytest
 import pytest_asyncio
 
 from alerts_svc.domain.channel import Channel, Kind
+from alerts_svc.notify.email import PATIENCE_SECONDS, Email
 from alerts_svc.notify.guard import Guard
 from alerts_svc.notify.links import Links
+from alerts_svc.notify.smtp import Smtp
 from alerts_svc.notify.transports import make_transports
 from alerts_svc.ports import Refused, Retry, Sent, Transport
 from tests.alerts_svc.certificates import Authority
 from tests.alerts_svc.mail_server import mail_server
 from tests.alerts_svc.messages import MESSAGE, NOW, RESOLVED
+from windsock_kit.testing import FakeClock
 
 LINKS = Links("https://windsock.example", b"key")
 
@@ -156,6 +159,24 @@ async def test_recipient_who_must_wait_gets_it_later_and_the_other_only_once(
     assert second == Sent(250)
     assert [mail.recipients for mail in server.mails] == [["ana@team.example"], ["bo@team.example"]]
     assert len({mail.parsed["Message-ID"] for mail in server.mails}) == 1
+
+
+async def test_recipient_who_must_wait_for_long_does_not_hold_up_the_others(
+    authority: Authority,
+) -> None:
+    clock = FakeClock()
+    smtp = Smtp(Guard("localhost"), authority.client(), timeout=1.0)
+    email = Email(smtp, LINKS, clock.monotonic)
+    async with mail_server(authority.server("localhost")) as server:
+        server.recipients["bo@team.example"] = "451 4.7.1 greylisted"
+        first = await email.send(channel(server.port), MESSAGE, wall=NOW)
+        clock.advance(PATIENCE_SECONDS + 1)
+        second = await email.send(channel(server.port), MESSAGE, wall=NOW)
+
+    assert isinstance(first, Retry)
+    assert isinstance(second, Sent)
+    assert "bo@team.example: 451" in second.note
+    assert [mail.recipients for mail in server.mails] == [["ana@team.example"]]
 
 
 async def test_all_recipients_refused_is_final(email: Transport, authority: Authority) -> None:

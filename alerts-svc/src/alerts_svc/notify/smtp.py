@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import aiosmtplib
 
@@ -82,8 +82,8 @@ class Smtp:
             yield client
         finally:
             # At once: a farewell over TLS would wait for the other side's.
-            if isinstance(client.transport, asyncio.WriteTransport):
-                client.transport.abort()
+            if client.transport is not None:
+                cast(asyncio.WriteTransport, client.transport).abort()
             client.close()
 
     async def _connected(self, settings: Mapping[str, Any]) -> socket.socket:
