@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from alerts_svc.domain.channel import Channel, Kind
 from alerts_svc.domain.message import Message
@@ -52,7 +52,7 @@ async def test_what_a_receiver_says_is_told_in_one_line_without_secrets() -> Non
 
 
 async def test_inner_target_is_refused_when_sending_whatever_is_stored() -> None:
-    stored = {
+    stored: dict[Kind, dict[str, Any]] = {
         Kind.WEBHOOK: {"url": "http://169.254.169.254/latest/"},
         Kind.HEARTBEAT: {"url": "http://[::1]:8080/"},
         Kind.SLACK: {"url": "https://10.0.0.1/"},
