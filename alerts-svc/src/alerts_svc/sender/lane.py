@@ -45,6 +45,7 @@ class Lane:
         self._world = world
         self._pace = Pace()
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._ended: set[str] = set()
         self._woken = asyncio.Event()
         self._stopping = False
         self._gone: int | None = None
@@ -111,8 +112,11 @@ class Lane:
         wait = self._pace.wait(self._time.monotonic())
         if wait > 0:
             return wait
+        self._ended.clear()
         found = await self._ledger.due(self.name, own=self._time.own(), limit=allowed.concurrency)
-        fresh = [delivery for delivery in found if delivery.message.id not in self._running]
+        # An attempt that has ended while the store was asked may still look as if it were to be made.
+        begun = self._running.keys() | self._ended
+        fresh = [delivery for delivery in found if delivery.message.id not in begun]
         if not fresh:
             return await self._idle()
         for delivery in fresh[: 1 if allowed.spacing_seconds else free]:
@@ -149,6 +153,7 @@ class Lane:
 
         def ended(task: asyncio.Task[None]) -> None:
             del self._running[message]
+            self._ended.add(message)
             if not task.cancelled() and task.exception() is not None:
                 self._pace.hold(self._time.monotonic() + POLL_SECONDS)
             self.wake()
