@@ -164,11 +164,12 @@ class Simulation:
                 strike, self._at_call = self._at_call, None
                 strike(process)
                 return
+        # The question and the answer both take their time.
+        if now < self._slow_until:
+            await asyncio.sleep(self._random.uniform(0.0, 1.0))
+        elif self._random.random() < 0.1:
+            await asyncio.sleep(self._random.uniform(0.0, 0.05))
         if point.endswith(":before"):
-            if now < self._slow_until:
-                await asyncio.sleep(self._random.uniform(0.0, 1.5))
-            elif self._random.random() < 0.1:
-                await asyncio.sleep(self._random.uniform(0.0, 0.02))
             if self.now() < self._away_until:
                 raise StoreAwayError(point)
         elif now < self._lossy_until and self._random.random() < 0.3:

@@ -373,6 +373,26 @@ async def test_a_commit_is_sent_at_once() -> None:
 
 
 @in_virtual_time
+async def test_an_attempt_that_ends_while_the_store_answers_is_not_made_again() -> None:
+    async def late(point: str) -> None:
+        if point == "due:after":
+            await asyncio.sleep(0.1)
+
+    async def slow(_: object) -> Result:
+        await asyncio.sleep(0.08)
+        return Sent(200)
+
+    bench = Bench(points=late)
+    bench.answers["hook"] = slow
+    bench.put(message(1))
+
+    async with bench.sender.running():
+        await asyncio.sleep(5.0)
+
+    assert len(bench.times("hook")) == 1
+
+
+@in_virtual_time
 async def test_few_messages_are_in_memory_however_many_wait() -> None:
     bench = Bench()
     bench.put(*(message(1, incident=str(number)) for number in range(100)))
