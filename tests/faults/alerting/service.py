@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 
+from tests.faults.alerting import forking
 from tests.faults.service import until
 from windsock_embedded import ports
 
@@ -42,14 +44,13 @@ class AlertsService:
         self._database_url = database_url
         self._metrics_url = metrics_url
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ForkServerProcess | None = None
 
     async def start(self, *, crash: str | None = None, ready: bool = True) -> None:
         """Start the process and wait until it is ready, or if not ``ready`` until it answers at all.
 
         ``crash`` is a place where it kills itself, such as ``ledger.commit:after:1`` (see ``crashing``).
         """
-        module = "alerts_svc" if crash is None else "tests.faults.alerting.crashing"
         environment = {
             **os.environ,
             **QUICK,
@@ -60,13 +61,7 @@ class AlertsService:
             **self.settings,
             "CRASH_AT": crash or "",
         }
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", module],
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        self._process = forking.start(environment, self.log, mined=crash is not None)
         if crash is None:
             path = "/readyz" if ready else "/livez"
             await until(lambda: self._answers(path), f"alerts-svc answers {path}")
@@ -95,11 +90,12 @@ class AlertsService:
     def pid(self) -> int:
         """Return the process's id."""
         assert self._process is not None
+        assert self._process.pid is not None
         return self._process.pid
 
     def alive(self) -> bool:
         """Return whether the process lives."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.is_alive()
 
     async def died(self) -> None:
         """Wait until the process has ended by itself."""
@@ -113,9 +109,9 @@ class AlertsService:
         """End the process as the kernel would."""
         self._end(signal.SIGKILL)
 
-    def terminate(self) -> int:
-        """Ask the process to end and return its exit status."""
-        return self._end(signal.SIGTERM)
+    async def terminate(self) -> int:
+        """Ask the process to end and return its exit status; what the test serves it meanwhile goes on."""
+        return await asyncio.to_thread(self._end, signal.SIGTERM)
 
     def pause(self) -> None:
         """Stop the process where it is, as a host without time for it would."""
@@ -128,12 +124,16 @@ class AlertsService:
     def _end(self, number: signal.Signals) -> int:
         if self._process is None:
             return 0
-        process, self._process = self._process, None
-        process.send_signal(number)
-        if number == signal.SIGTERM:
-            # A paused process does not hear of it.
-            process.send_signal(signal.SIGCONT)
-        return process.wait(timeout=30)
+        pid, process, self._process = self.pid, self._process, None
+        with suppress(ProcessLookupError):
+            if process.is_alive():
+                os.kill(pid, number)
+            if number == signal.SIGTERM:
+                # A paused process does not hear of it.
+                os.kill(pid, signal.SIGCONT)
+        process.join(30)
+        assert process.exitcode is not None, "alerts-svc does not end"
+        return process.exitcode
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """Return its log's lines of an event, of all lives."""
