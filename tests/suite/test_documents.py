@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from metrics_svc.settings import Settings, variable_of
+import alerts_svc.settings
+import metrics_svc.settings
 from tests.fixtures.servers import REPOSITORY
 from tests.suite.documents import markdown_files, section, table_rows, tracked_files
 from windsock_embedded.settings import DEFAULT_PORTS, port_variable
@@ -65,8 +66,17 @@ def _all_documented() -> set[str]:
     }
 
 
-def test_the_settings_of_metrics_svc_are_in_its_readme_with_their_defaults() -> None:
-    text = section((REPOSITORY / "metrics-svc" / "README.md").read_text(), "Settings")
+# The settings of each service whose README lists them: the fields of the class, and the variable of each.
+SETTINGS = {
+    "metrics-svc": (metrics_svc.settings.Settings, metrics_svc.settings.variable_of),
+    "alerts-svc": (alerts_svc.settings.Settings, alerts_svc.settings.variable_of),
+}
+
+
+@pytest.mark.parametrize("member", SETTINGS)
+def test_the_settings_of_a_service_are_in_its_readme_with_their_defaults(member: str) -> None:
+    settings, variable_of = SETTINGS[member]
+    text = section((REPOSITORY / member / "README.md").read_text(), "Settings")
     written = {row[0].strip("`"): row[1].strip("`") for row in table_rows(text)}
 
     def spelled(default: object) -> str:
@@ -74,7 +84,7 @@ def test_the_settings_of_metrics_svc_are_in_its_readme_with_their_defaults() -> 
             return "required"
         return f"{default:g}" if type(default) is float and default < 1e5 else _whole(default)
 
-    assert written == {variable_of(f.name): spelled(f.default) for f in fields(Settings)}
+    assert written == {variable_of(f.name): spelled(f.default) for f in fields(settings)}
 
 
 def _whole(default: object) -> str:
@@ -85,10 +95,11 @@ def test_every_setting_that_a_document_names_is_one() -> None:
     named = {
         name
         for path in markdown_files()
-        for name in re.findall(r"\bMETRICS_[A-Z0-9_]+", path.read_text())
+        for name in re.findall(r"\b(?:METRICS|ALERTS)_[A-Z0-9_]+", path.read_text())
     }
 
-    assert named <= {variable_of(field.name) for field in fields(Settings)}
+    known = {variable_of(f.name) for kind, variable_of in SETTINGS.values() for f in fields(kind)}
+    assert named <= known
 
 
 def test_every_benchmark_that_a_document_names_is_there() -> None:

@@ -111,15 +111,17 @@ async def test_history_is_read_page_by_page(api: Api) -> None:
     for number in range(5):
         await api.firing(f"Page{number}", severity="warning", operation="paging")
 
-    pages = []
-    cursor: dict[str, str] = {}
-    for _ in range(3):
-        page = await api.get(f"{ALERTS}/history", operation="paging", limit=2, **cursor)
-        pages.append([each["labels"]["alertname"] for each in page["incidents"]])
-        cursor = {"before": page["next"]}
+    asked: dict[str, Any] = {"operation": "paging", "limit": 2}
+    first = await api.get(f"{ALERTS}/history", **asked)
+    second = await api.get(f"{ALERTS}/history", before=first["next"], **asked)
+    third = await api.get(f"{ALERTS}/history", before=second["next"], **asked)
 
+    pages = [
+        [each["labels"]["alertname"] for each in page["incidents"]]
+        for page in (first, second, third)
+    ]
     assert pages == [["Page4", "Page3"], ["Page2", "Page1"], ["Page0"]]
-    assert page["next"] is None
+    assert third["next"] is None
 
 
 async def test_a_silence_holds_back_and_shows_it(api: Api) -> None:
