@@ -18,6 +18,8 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from alerts_svc.channel_watch import INTERVAL_SECONDS as WATCH_SECONDS
+from alerts_svc.channel_watch import ChannelWatch
 from alerts_svc.clients.measures import Measures
 from alerts_svc.clients.metrics import open_metrics
 from alerts_svc.domain.alert import Alert
@@ -145,6 +147,7 @@ class _Acting:
     ticker: Ticker
     sender: Sender
     impairment: Impairment
+    watch: ChannelWatch
     ears: Ears
 
 
@@ -174,6 +177,7 @@ def _acting(
     leases = parts.leases(PostgresLeases(pool))
     keeper = LeaseKeeper(leases, time, _owner(), ttl=settings.lease_seconds)
     ledger = parts.ledger(PostgresLedger(pool))
+    watch = ChannelWatch(pool, instruments, acting=lambda: keeper.lease is not None)
 
     def committed(changes: Changes) -> None:
         if changes.messages:
@@ -185,6 +189,7 @@ def _acting(
         keeper,
         time,
         impaired_after_seconds=settings.impaired_after_seconds,
+        given_up=watch.given_up,
         committed=committed,
         instruments=instruments,
     )
@@ -217,7 +222,7 @@ def _acting(
     )
     _watch(instruments, evaluator, keeper)
     ears = Ears(ticker.wake, ticker.changed, sender.wake, ticker.announced)
-    return _Acting(keeper, evaluator, ticker, sender, impairment, ears)
+    return _Acting(keeper, evaluator, ticker, sender, impairment, watch, ears)
 
 
 @asynccontextmanager
@@ -289,11 +294,14 @@ async def _running(
         looking = PeriodicLoop(
             "impairment", acting.impairment.tick, interval=LOOK_SECONDS, registry=registry
         )
-        # Neither housekeeping nor what fails at telling of the store stops anything else.
+        # What the others fail at can wait, and nothing else stops.
         loops[:] = [leasing, acting.ticker.loop, acting.sender.loop]
         tidying = _tidying(_housekeeping(pool, settings, time), registry)
+        watching = PeriodicLoop(
+            "channels", acting.watch.tick, interval=WATCH_SECONDS, registry=registry
+        )
         listener = Listener(settings.database_url, settings.redis_url, acting.ears)
-        async with _at_work(acting, listener, [leasing, looking, tidying]):
+        async with _at_work(acting, listener, [leasing, looking, watching, tidying]):
             yield {
                 "time": time,
                 "pool": pool,

@@ -12,7 +12,7 @@ import asyncpg
 from alerts_svc.domain import builtin
 from alerts_svc.domain.alert import Change
 from alerts_svc.domain.channel import Channel, Kind
-from alerts_svc.ports import Lease, Leases, Retry
+from alerts_svc.ports import Lease, Leases, Refused, Retry
 from alerts_svc.store.channels import Channels
 from alerts_svc.store.rules import Rules
 from tests.alerts_svc.services import Recorder, alerts_service, pages, rule, runs, send_events
@@ -222,6 +222,26 @@ async def test_while_its_own_store_is_away_every_channel_hears_of_it_once(
     assert {m.items[0].incident for m in (*impaired, over)} == {over.items[0].incident}
     assert [m.id for m in sink.taken if m.status == "firing"].count(impaired[0].id) == 1
     assert history == ["fired", "resolved"]
+
+
+async def test_a_channel_that_does_not_deliver_is_told_of_on_the_others(
+    alerts_url: str, pool: Any, metrics_url: str
+) -> None:
+    await Channels(pool).create(Channel("hook", Kind.WEBHOOK, {"url": "http://127.0.0.1:1/"}))
+    for number in range(3):
+        await Rules(pool).create(rule(f"Failing{number}", "failing"))
+    sink = Recorder({"hook": [Refused("no such thing", 404)] * 20})
+    await send_events(metrics_url, runs("failing", 9_000))
+
+    async with alerts_service(
+        alerts_url, metrics_url, sink.parts(), evaluation_interval_seconds=0.5
+    ) as client:
+        message = await sink.until(pages(builtin.CHANNEL_FAILING))
+        exposed = (await client.get("/metrics")).text
+
+    assert message.items[0].labels["channel"] == "hook"
+    assert any(told.notice for told in sink.taken if told.channel == "console")
+    assert 'alerts_outbox_messages{channel="hook"}' in exposed
 
 
 async def _ready(client: Any) -> bool:

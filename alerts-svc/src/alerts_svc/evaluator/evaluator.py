@@ -67,7 +67,7 @@ class Evaluator:
         *,
         news: News | None = None,
         impaired_after_seconds: float = 15.0,
-        given_up: Callable[[], Mapping[str, int]] = dict,
+        given_up: Callable[[], Mapping[str, int] | None] = dict,
         committed: Callable[[Changes], None] = lambda _: None,
         instruments: Instruments | None = None,
     ) -> None:
@@ -236,6 +236,9 @@ class Evaluator:
 
     def _judge_channels(self, made: Judgement, world: World) -> None:
         given_up = self._given_up()
+        if given_up is None:
+            # Nothing is known yet, so nothing begins and nothing ends.
+            return
         for name, channel in world.channels.items():
             outcome = builtin.channel(channel, given_up=given_up.get(name, 0))
             self._outcome(made, world, builtin.CHANNEL_FAILING, name, outcome)
