@@ -26,8 +26,9 @@ Annotations = Annotated[
 ]
 
 _SEGMENT = re.compile(r"\[[^\]]*\]|[^.\[]+")
-# Each try reads the whole body again.
+# Each try reads the whole body again, so a long one is not searched for its wrong key.
 _MAX_TRIED = 100
+_MAX_SEARCHED_BYTES = 32 * 1024
 _T = TypeVar("_T")
 
 
@@ -88,6 +89,8 @@ def _explained(error: InvalidError, to: Any, given: Any) -> InvalidError:
 
 
 def _loose(body: bytes) -> Any:
+    if len(body) > _MAX_SEARCHED_BYTES:
+        return None
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError:
