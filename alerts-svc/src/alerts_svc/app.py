@@ -22,6 +22,8 @@ from alerts_svc.channel_watch import INTERVAL_SECONDS as WATCH_SECONDS
 from alerts_svc.channel_watch import ChannelWatch
 from alerts_svc.clients.measures import Measures
 from alerts_svc.clients.metrics import open_metrics
+from alerts_svc.clients.roster import INTERVAL_SECONDS as SAY_SECONDS
+from alerts_svc.clients.roster import Roster, open_roster
 from alerts_svc.domain.alert import Alert
 from alerts_svc.domain.world import Changes
 from alerts_svc.evaluator.evaluator import Evaluator
@@ -137,6 +139,11 @@ class _Founding:
         await Configurations(self._pool).seed(default_configuration())
         self._done = True
 
+    def check(self) -> None:
+        """Raise until it is done: nobody should read rules that are still to come."""
+        if not self._done:
+            raise UnavailableError("the defaults are not in the store yet")
+
 
 @dataclass(frozen=True, slots=True)
 class _Acting:
@@ -172,6 +179,7 @@ def _acting(
     time: Timekeeper,
     measures: Measures,
     transports: Transports,
+    roster: Roster,
     instruments: Instruments,
 ) -> _Acting:
     leases = parts.leases(PostgresLeases(pool))
@@ -218,6 +226,7 @@ def _acting(
         time,
         after_seconds=settings.impaired_after_seconds,
         journal=Journal(settings.state_dir),
+        roster=roster,
         wake=ticker.wake,
     )
     _watch(instruments, evaluator, keeper)
@@ -277,6 +286,7 @@ async def _running(
             settings.metrics_url, timeout_seconds=settings.metrics_timeout_seconds
         ) as measures,
         make_transports(guard=guard, links=links) as real,
+        open_roster(settings.redis_url) as roster,
     ):
         transports = parts.transports(real)
         acting = _acting(
@@ -287,10 +297,13 @@ async def _running(
             time=time,
             measures=measures,
             transports=transports,
+            roster=roster,
             instruments=instruments,
         )
+        founding = _Founding(pool, links)
         checks["database"] = partial(_answers, pool)
-        leasing = _leasing(acting.keeper, _Founding(pool, links), registry)
+        checks["defaults"] = founding.check
+        leasing = _leasing(acting.keeper, founding, registry)
         looking = PeriodicLoop(
             "impairment", acting.impairment.tick, interval=LOOK_SECONDS, registry=registry
         )
@@ -300,8 +313,9 @@ async def _running(
         watching = PeriodicLoop(
             "channels", acting.watch.tick, interval=WATCH_SECONDS, registry=registry
         )
+        saying = _saying(acting.keeper, roster, registry)
         listener = Listener(settings.database_url, settings.redis_url, acting.ears)
-        async with _at_work(acting, listener, [leasing, looking, watching, tidying]):
+        async with _at_work(acting, listener, [leasing, looking, watching, tidying, saying]):
             yield {
                 "time": time,
                 "pool": pool,
@@ -332,6 +346,14 @@ def _contract() -> list[Route]:
     if not contract.is_file():
         return []
     return documentation.routes("/api/alerts", contract.read_bytes(), title="Windsock alerts")
+
+
+def _saying(keeper: LeaseKeeper, roster: Roster, registry: CollectorRegistry) -> PeriodicLoop:
+    async def tick() -> None:
+        if keeper.lease is not None:
+            await roster.say(keeper.lease.fence)
+
+    return PeriodicLoop("roster", tick, interval=SAY_SECONDS, registry=registry)
 
 
 def create_app(settings: Settings, *, parts: Parts = REAL) -> Starlette:
