@@ -15,12 +15,12 @@ from tests.faults.service import Service, collector
 
 
 @pytest.fixture
-def service_for(tmp_path: Path) -> Iterator[Callable[[str], Service]]:
+def service_for(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Give a function that makes services on a database; they end with the test."""
     made: list[Service] = []
 
-    def make(database_url: str) -> Service:
-        made.append(Service(database_url, tmp_path))
+    def make(database_url: str, **settings: str) -> Service:
+        made.append(Service(database_url, tmp_path, **settings))
         return made[-1]
 
     yield make

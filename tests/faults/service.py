@@ -20,9 +20,12 @@ from windsock_embedded import ports
 
 
 class Service:
-    """One process of metrics-svc on a port of its own, that stays the same over its lives."""
+    """One process of metrics-svc on a port of its own, that stays the same over its lives.
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    ``settings`` are further variables of its environment.
+    """
+
+    def __init__(self, database_url: str, folder: Path, **settings: str) -> None:
         self.port = ports.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / f"metrics-svc-{self.port}.log"
@@ -30,6 +33,7 @@ class Service:
             "METRICS_DATABASE_URL": database_url,
             "METRICS_PORT": str(self.port),
             "WINDSOCK_AUTH": "off",
+            **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
 
