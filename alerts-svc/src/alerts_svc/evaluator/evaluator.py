@@ -177,7 +177,8 @@ class Evaluator:
         found = await self._ledger.inbox(limit=MAX_COMMANDS)
         own, wall = self._time.own(), self._time.wall()
         after, changes = commands.apply(world, found, own=own, wall=wall)
-        entered = self._entered(after)
+        entering = self.entering
+        entered = _entered(after, entering)
         after, changes = applied(after, entered), joined(changes, entered)
         judgement = self._judged(after, asked, own=own, wall=wall)
         after = applied(after, judgement.everything())
@@ -191,14 +192,9 @@ class Evaluator:
         if changes != _NOTHING:
             await self._ledger.commit(lease, changes, revision=world.revision)
         self._world = self.known = after
-        self.entering = None
+        if self.entering is entering:
+            self.entering = None
         self._tell(changes)
-
-    def _entered(self, world: World) -> Changes:
-        if self.entering is None:
-            return _NOTHING
-        news = [alert for alert in self.entering.alerts if not _is_open(world, alert)]
-        return self.entering if news else _NOTHING
 
     def _refreshed(self, world: World, changes: Changes, made: Judgement, *, own: float) -> Changes:
         """Add now and then what was only measured anew: those who read the store see it too."""
@@ -297,6 +293,13 @@ class Evaluator:
             if self._world is not None:
                 enabled = sum(rule.enabled for rule in self._world.rules.values())
                 self._instruments.rules.set(enabled)
+
+
+def _entered(world: World, entering: Changes | None) -> Changes:
+    if entering is None:
+        return _NOTHING
+    news = [alert for alert in entering.alerts if not _is_open(world, alert)]
+    return entering if news else _NOTHING
 
 
 def _is_open(world: World, alert: Alert) -> bool:
