@@ -13,6 +13,7 @@ from alerts_svc.domain.matcher import Matcher
 from alerts_svc.domain.silence import Silence
 from alerts_svc.domain.world import Posted
 from alerts_svc.wire import alertmanager, alertmanager_configuration
+from alerts_svc.wire.times import instant
 from windsock_kit.errors import BadRequestError, InvalidError
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
@@ -44,6 +45,13 @@ def test_times_are_read_with_their_zone_and_to_the_microsecond() -> None:
 
     assert found.starts_at == pytest.approx(NOW - 10 + 0.123457, abs=1e-6)
     assert found.ends_at == NOW + 300
+
+
+def test_times_that_mean_never_can_be_told() -> None:
+    never = one(startsAt="9999-12-31T23:59:59.999999-11:00", endsAt="9999-12-31T23:59:59.999999Z")
+
+    assert never.starts_at == never.ends_at
+    assert instant(never.ends_at) == "9998-12-31T00:00:00Z"
 
 
 def test_alert_with_an_end_alone_began_no_later_than_that() -> None:

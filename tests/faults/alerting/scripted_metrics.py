@@ -25,7 +25,7 @@ class ScriptedMetrics:
     """Answers ``POST /api/metrics/query``.
 
     ``status`` other than 200 is answered instead, ``body`` is sent in place of what would be right, and ``delay`` comes
-    before either. ``asked`` counts requests.
+    before either. ``replaced`` are bytes of a right answer and what is sent for them. ``asked`` counts requests.
     """
 
     url: str = ""
@@ -33,6 +33,7 @@ class ScriptedMetrics:
     body: bytes | None = None
     delay: float = 0.0
     asked: int = 0
+    replaced: Mapping[bytes, bytes] = field(default_factory=dict)
     _values: dict[tuple[str, Dimensions], tuple[Any, Any]] = field(default_factory=dict)
 
     def set(self, measure: str, value: Any, *, samples: Any = 100, **dimensions: str) -> None:
@@ -52,7 +53,10 @@ class ScriptedMetrics:
             return json({"code": "unavailable", "detail": "as told"}, self.status)
         if self.body is not None:
             return Response(self.body, media_type="application/json")
-        return json({"queries": [self._answered(query) for query in asked["queries"]]})
+        told = orjson.dumps({"queries": [self._answered(query) for query in asked["queries"]]})
+        for right, wrong in self.replaced.items():
+            told = told.replace(right, wrong)
+        return Response(told, media_type="application/json")
 
     def _answered(self, query: Mapping[str, Any]) -> dict[str, Any]:
         series = [

@@ -18,7 +18,7 @@ from alerts_svc.domain.matcher import Matcher, MatcherError, parse_list
 from alerts_svc.domain.silence import Silence
 from alerts_svc.domain.standing import Standing
 from alerts_svc.domain.world import Posted
-from alerts_svc.wire.times import Clocks, instant
+from alerts_svc.wire.times import Clocks, bounded, instant
 from windsock_kit.decoding import located, reading_json
 from windsock_kit.errors import InvalidError
 
@@ -139,7 +139,7 @@ def _posted(given: _PostedAlert, wall: float) -> Posted:
 def _said(at: datetime | None, path: str) -> float | None:
     if at is None or at.year <= _UNSAID_YEAR:
         return None
-    seconds = at.timestamp()
+    seconds = bounded(at)
     if seconds < 0:
         raise InvalidError("it is before 1970", path=path)
     return seconds
@@ -205,7 +205,7 @@ def parse_silence(body: bytes, *, wall: float) -> PostedSilence:
     """Read a silence; raises ``InvalidError`` with the path for what can never be one."""
     with reading_json(body):
         given = _silence.decode(body)
-    begin, end = given.begin.timestamp(), given.end.timestamp()
+    begin, end = bounded(given.begin), bounded(given.end)
     if end <= begin:
         raise InvalidError("it must be after startsAt", path="endsAt")
     if end <= wall:

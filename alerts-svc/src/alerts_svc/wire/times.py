@@ -12,6 +12,7 @@ from alerts_svc.ports import Time
 from windsock_kit.errors import InvalidError
 
 FIRST_YEAR, LAST_YEAR = 1970, 9998
+_LAST_MOMENT = datetime(LAST_YEAR, 12, 31, tzinfo=UTC).timestamp()
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
@@ -32,6 +33,11 @@ def seconds_of(moment: datetime, path: str) -> float:
             allowed=[f"{FIRST_YEAR} to {LAST_YEAR}"],
         )
     return moment.timestamp()
+
+
+def bounded(moment: datetime) -> float:
+    """Return a time as Unix seconds; what others mean by never is the last moment that can be told in every zone."""
+    return min(moment.timestamp(), _LAST_MOMENT)
 
 
 @dataclass(frozen=True, slots=True)
