@@ -127,11 +127,12 @@ class Listener:
             listening()
             while True:
                 message = await subscription.get_message(timeout=CHECK_SECONDS)
-                if message is not None:
-                    self._ears.announced(read_announcement(message["data"]))
-                else:
+                if message is None:
                     async with asyncio.timeout(CONNECT_SECONDS):
                         await subscription.ping()
+                # The answers to pings come this way too.
+                elif message["type"] == "message":
+                    self._ears.announced(read_announcement(message["data"]))
 
 
 def read_announcement(body: bytes) -> Announcement:
