@@ -146,6 +146,28 @@ class _Founding:
 
 
 @dataclass(frozen=True, slots=True)
+class _Reach:
+    """What the service talks to, but for its store."""
+
+    measures: Measures
+    transports: Transports
+    roster: Roster
+
+
+@asynccontextmanager
+async def _reaching(
+    settings: Settings, parts: Parts, guard: Guard, links: Links
+) -> AsyncGenerator[_Reach]:
+    timeout = settings.metrics_timeout_seconds
+    async with (
+        open_metrics(settings.metrics_url, timeout_seconds=timeout) as measures,
+        make_transports(guard=guard, links=links) as transports,
+        open_roster(settings.redis_url) as roster,
+    ):
+        yield _Reach(measures, parts.transports(transports), roster)
+
+
+@dataclass(frozen=True, slots=True)
 class _Acting:
     """The parts that act, tied to each other; each does so only while the keeper has the lease."""
 
@@ -177,9 +199,7 @@ def _acting(
     pool: Pool,
     *,
     time: Timekeeper,
-    measures: Measures,
-    transports: Transports,
-    roster: Roster,
+    reach: _Reach,
     instruments: Instruments,
 ) -> _Acting:
     leases = parts.leases(PostgresLeases(pool))
@@ -193,7 +213,7 @@ def _acting(
 
     evaluator = Evaluator(
         ledger,
-        measures,
+        reach.measures,
         keeper,
         time,
         impaired_after_seconds=settings.impaired_after_seconds,
@@ -203,7 +223,7 @@ def _acting(
     )
     sender = Sender(
         ledger,
-        transports,
+        reach.transports,
         keeper,
         time,
         world=lambda: evaluator.world,
@@ -222,11 +242,11 @@ def _acting(
     impairment = Impairment(
         keeper,
         evaluator,
-        transports,
+        reach.transports,
         time,
         after_seconds=settings.impaired_after_seconds,
         journal=Journal(settings.state_dir),
-        roster=roster,
+        roster=reach.roster,
         wake=ticker.wake,
     )
     _watch(instruments, evaluator, keeper)
@@ -282,22 +302,15 @@ async def _running(
     links = Links(settings.external_url, secrets.token_bytes(32))
     async with (
         _pool(settings) as pool,
-        open_metrics(
-            settings.metrics_url, timeout_seconds=settings.metrics_timeout_seconds
-        ) as measures,
-        make_transports(guard=guard, links=links) as real,
-        open_roster(settings.redis_url) as roster,
+        _reaching(settings, parts, guard, links) as reach,
     ):
-        transports = parts.transports(real)
         acting = _acting(
             settings,
             parts,
             registry,
             pool,
             time=time,
-            measures=measures,
-            transports=transports,
-            roster=roster,
+            reach=reach,
             instruments=instruments,
         )
         founding = _Founding(pool, links)
@@ -313,19 +326,19 @@ async def _running(
         watching = PeriodicLoop(
             "channels", acting.watch.tick, interval=WATCH_SECONDS, registry=registry
         )
-        saying = _saying(acting.keeper, roster, registry)
+        saying = _saying(acting.keeper, reach.roster, registry)
         listener = Listener(settings.database_url, settings.redis_url, acting.ears)
         async with _at_work(acting, listener, [leasing, looking, watching, tidying, saying]):
             yield {
                 "time": time,
                 "pool": pool,
                 **_stores(pool),
-                "measures": measures,
+                "measures": reach.measures,
                 "guard": guard,
                 "links": links,
                 "evaluator": acting.evaluator,
                 "keeper": acting.keeper,
-                "transports": transports,
+                "transports": reach.transports,
                 "instruments": instruments,
                 "max_body_bytes": settings.max_body_bytes,
                 "external_url": settings.external_url,

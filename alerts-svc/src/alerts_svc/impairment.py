@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from alerts_svc.clients.roster import Roster
 from alerts_svc.domain import builtin, dispatch, machine
 from alerts_svc.domain.alert import Alert, State, Transition
 from alerts_svc.domain.backoff import delay
@@ -89,6 +90,7 @@ class Impairment:
         *,
         after_seconds: float,
         journal: Journal,
+        roster: Roster,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._keeper = keeper
@@ -97,6 +99,7 @@ class Impairment:
         self._time = time
         self._after = after_seconds
         self._journal = journal
+        self._roster = roster
         self._wake = wake
         self._world: World | None = None
         self._told = journal.read()
@@ -107,20 +110,28 @@ class Impairment:
         """Tell what is to be told now, or hand over what was."""
         if self._away():
             self._handed = False
-            self._told = self._told or self._begin()
+            self._told = self._told or await self._begin()
             if self._told is not None:
                 await self._send(self._told)
         elif self._told is not None and self._keeper.answered_at is not None:
             await self._hand_over(self._told)
 
     def _away(self) -> bool:
-        answered = self._keeper.answered_at
-        return answered is not None and self._time.monotonic() - answered >= self._after
+        """Return whether the store has not answered for so long, though it was asked all the time.
 
-    def _begin(self) -> Told | None:
+        Who stood still for a while knows neither that nor whether somebody else acts by now.
+        """
+        answered, failed = self._keeper.answered_at, self._keeper.failed_at
+        if answered is None or failed is None:
+            return False
+        now, patience = self._time.monotonic(), 2 * self._keeper.interval
+        asked_on = failed[0] - answered <= patience and now - failed[1] <= 2 * patience
+        return asked_on and now - answered >= self._after
+
+    async def _begin(self) -> Told | None:
         world, lease = self._evaluator.known, self._keeper.held
-        if world is None or lease is None:
-            # Somebody else acted last, and tells.
+        if world is None or lease is None or await self._roster.another_acts(lease.fence):
+            # Somebody else acts, or acted last and tells.
             return None
         labels = builtin.labels(builtin.EVALUATION_IMPAIRED)
         kept = world.alerts.get(fingerprint(labels))

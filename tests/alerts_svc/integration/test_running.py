@@ -47,6 +47,17 @@ class Stopped:
         await self._real.resign(lease)
 
 
+class Lost(Stopped):
+    """Leases of a process that has lost the store, alone of all."""
+
+    away = False
+
+    async def campaign(self, owner: str, *, ttl: float, own: float | None = None) -> Lease | None:
+        if self.away:
+            raise ConnectionRefusedError
+        return await super().campaign(owner, ttl=ttl, own=own)
+
+
 async def test_an_announced_breach_need_not_wait_for_the_next_evaluation(
     alerts_url: str, pool: Any, metrics_url: str, redis_url: str
 ) -> None:
@@ -222,6 +233,33 @@ async def test_while_its_own_store_is_away_every_channel_hears_of_it_once(
     assert {m.items[0].incident for m in (*impaired, over)} == {over.items[0].incident}
     assert [m.id for m in sink.taken if m.status == "firing"].count(impaired[0].id) == 1
     assert history == ["fired", "resolved"]
+
+
+async def test_a_replica_that_alone_has_lost_the_store_does_not_cry_wolf(
+    alerts_url: str, pool: Any, metrics_url: str, redis_url: str
+) -> None:
+    cut = Recorder()
+    settings = {
+        "evaluation_interval_seconds": 0.5,
+        "lease_seconds": 2.0,
+        "impaired_after_seconds": 5.0,
+        "redis_url": redis_url,
+    }
+    lost: list[Lost] = []
+
+    def leases(real: Leases) -> Leases:
+        lost.append(Lost(real))
+        return lost[-1]
+
+    mine = replace(cut.parts(), leases=leases)
+    async with alerts_service(alerts_url, metrics_url, mine, **settings):
+        await eventually(lambda: _evaluated(pool))
+        async with alerts_service(alerts_url, metrics_url, Recorder().parts(), **settings):
+            lost[0].away = True
+            await eventually(lambda: _owners(pool, 2))
+            await asyncio.sleep(7)
+
+    assert [m for m in cut.tried if pages(builtin.EVALUATION_IMPAIRED)(m)] == []
 
 
 async def test_a_channel_that_does_not_deliver_is_told_of_on_the_others(

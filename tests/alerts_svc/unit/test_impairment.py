@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from alerts_svc.clients.measures import Answers
+from alerts_svc.clients.roster import Roster
 from alerts_svc.domain import builtin
 from alerts_svc.domain.channel import Channel, Kind
 from alerts_svc.domain.message import Message
@@ -58,6 +59,7 @@ class Setup:
             self.time,
             after_seconds=15,
             journal=Journal(self.folder),
+            roster=Roster(None),
         )
 
     async def _point(self, _: str) -> None:
