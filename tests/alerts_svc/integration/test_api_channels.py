@@ -200,3 +200,13 @@ async def test_the_configuration_names_channels_that_are_there(api: Api) -> None
     assert "console" in wrong.json()["allowed"]
     assert (made.status_code, made.json()["version"]) == (200, held.json()["version"] + 1)
     assert (late.status_code, removed.status_code, free.status_code) == (412, 409, 204)
+
+
+@pytest.mark.parametrize("depth", [*range(800, 1_000, 9), 10_000, 500_000])
+async def test_what_is_nested_deeply_is_refused(api: Api, depth: int) -> None:
+    nested = b"[" * depth + b"]" * depth
+    body = b'{"name": "deep", "kind": "webhook", "settings": {"url": ' + nested + b"}}"
+
+    answer = await api.client.post(CHANNELS, content=body)
+
+    assert answer.status_code in {400, 422}

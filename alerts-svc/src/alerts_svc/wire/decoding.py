@@ -39,7 +39,9 @@ def decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
             found = decoder.decode(body)
     except InvalidError as error:
         raise _explained(error, decoder.type, _loose(body)) from None
-    check_texts(msgspec.to_builtins(found))
+    # What could be decoded may still be nested too deeply to be looked through.
+    with reading_json(body):
+        check_texts(msgspec.to_builtins(found))
     return found
 
 
