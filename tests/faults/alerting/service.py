@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -37,7 +38,7 @@ class AlertsService:
     def __init__(
         self, database_url: str, folder: Path, *, metrics_url: str, **settings: str
     ) -> None:
-        self.port = ports.free_port()
+        self.port = _own_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"alerts-svc-{self.port}.log"
         self.settings = dict(settings)
@@ -49,7 +50,8 @@ class AlertsService:
     async def start(self, *, crash: str | None = None, ready: bool = True) -> None:
         """Start the process and wait until it is ready, or if not ``ready`` until it answers at all.
 
-        ``crash`` is a place where it kills itself, such as ``ledger.commit:after:1`` (see ``crashing``).
+        ``crash`` is a place where it kills itself, such as ``ledger.commit:after:1`` (see ``crashing``); dead is as
+        good as ready then.
         """
         environment = {
             **os.environ,
@@ -62,13 +64,14 @@ class AlertsService:
             "CRASH_AT": crash or "",
         }
         self._process = forking.start(environment, self.log, mined=crash is not None)
-        if crash is None:
-            path = "/readyz" if ready else "/livez"
-            await until(lambda: self._answers(path), f"alerts-svc answers {path}")
+        path = "/readyz" if ready else "/livez"
+        mortal = crash is not None
+        await until(lambda: self._answers(path, mortal=mortal), f"alerts-svc answers {path}")
 
-    async def _answers(self, path: str) -> bool:
-        assert self.alive(), self.log.read_text()[-3_000:]
-        return await self.status(path) == 200
+    async def _answers(self, path: str, *, mortal: bool) -> bool:
+        alive = self.alive()
+        assert alive or mortal, self.log.read_text()[-3_000:]
+        return not alive or await self.status(path) == 200
 
     async def status(self, path: str) -> int:
         """Return the status of a path, 0 for no answer."""
@@ -151,6 +154,13 @@ class AlertsService:
         made = await self.call("POST", "/api/alerts/channels", body)
         secret: str = made["secret"]
         return secret
+
+
+def _own_port() -> int:
+    """Return a port that no connection and no other server of the tests is given by the system while nobody listens."""
+    while not ports.is_free(port := random.randint(20_000, 32_000)):
+        continue
+    return port
 
 
 def rule(name: str, *, warning: float = 5.0, **changes: object) -> dict[str, Any]:
