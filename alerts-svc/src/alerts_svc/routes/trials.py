@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from alerts_svc.routes.resources import Handler, body_of, clocks, resource
 from alerts_svc.state import State
 from alerts_svc.store.ledger import PostgresLedger
 from alerts_svc.wire import trials as wire
-from alerts_svc.wire.backtests import approximations, tell_backtest, tell_trial
+from alerts_svc.wire.backtests import tell_trial
 from alerts_svc.wire.parameters import no_parameters
 from alerts_svc.wire.times import Clocks, instant
 from windsock_kit.errors import InvalidError, ServiceError, UnavailableError
@@ -33,9 +34,13 @@ _STEPS = (10, 60, 300, 600, 3600)
 # A week in minutes.
 _USUAL_STEPS = 10_080
 _MAX_STEPS = 50_000
-# Each is one advance of the state machine, some microseconds.
-_MAX_POINTS = 1_000_000
+# Each costs the state machine some 13 µs, in a thread beside the evaluations.
+_MAX_POINTS = 500_000
 _MAX_GROUPS_TOLD = 1_000
+
+
+class _TooMuchError(Exception):
+    """There are too many values at these steps."""
 
 
 async def _rule(request: Request[State], subject: wire.Subject) -> Rule:
@@ -93,15 +98,15 @@ def _backtester() -> Handler:
         rule = await _rule(request, subject)
         steps = _steps(past)
         async with turn:
-            for step in steps:
-                try:
-                    found = await _backtest(request, rule, past, step)
-                except RefusedError as error:
-                    if step != steps[-1]:
-                        continue
-                    raise _of(subject, unanswerable(rule, str(error))) from None
-                return json(tell_backtest(rule, past, found, approximations(rule, step)))
-        raise AssertionError("there is always a last step")
+            for step in steps[:-1]:
+                with suppress(RefusedError, _TooMuchError):
+                    return await _answered(request, rule, past, step)
+            try:
+                return await _answered(request, rule, past, steps[-1])
+            except RefusedError as error:
+                raise _of(subject, unanswerable(rule, str(error))) from None
+            except _TooMuchError as error:
+                raise InvalidError(str(error), path="step_seconds") from None
 
     return answer
 
@@ -125,9 +130,8 @@ async def _backtest(request: Request[State], rule: Rule, past: wire.Past, step: 
     histories = await _histories(request, rule, begin, past.end, step)
     points = sum(len(series) for history in histories.values() for series in history.values())
     if points > _MAX_POINTS:
-        raise InvalidError(
-            f"this looks at {points} values, and at most {_MAX_POINTS} are possible; take longer steps or fewer days",
-            path="step_seconds",
+        raise _TooMuchError(
+            f"this looks at {points} values, and at most {_MAX_POINTS} are possible; take longer steps or fewer days"
         )
     found = await asyncio.to_thread(
         backtest, rule, histories, begin=begin, end=past.end, step_seconds=step
