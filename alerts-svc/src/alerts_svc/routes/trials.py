@@ -24,7 +24,7 @@ from alerts_svc.routes.resources import Handler, body_of, clocks, resource
 from alerts_svc.state import State
 from alerts_svc.store.ledger import PostgresLedger
 from alerts_svc.wire import trials as wire
-from alerts_svc.wire.backtests import tell_trial
+from alerts_svc.wire.backtests import approximations, tell_backtest, tell_trial
 from alerts_svc.wire.parameters import no_parameters
 from alerts_svc.wire.times import Clocks, instant
 from windsock_kit.errors import InvalidError, ServiceError, UnavailableError
@@ -121,6 +121,11 @@ def _steps(past: wire.Past) -> tuple[int, ...]:
             f"step_seconds divides the time into more than {_MAX_STEPS} steps", path="step_seconds"
         )
     return (past.step_seconds,)
+
+
+async def _answered(request: Request[State], rule: Rule, past: wire.Past, step: int) -> Response:
+    found = await _backtest(request, rule, past, step)
+    return json(tell_backtest(rule, past, found, approximations(rule, step)))
 
 
 async def _backtest(request: Request[State], rule: Rule, past: wire.Past, step: int) -> Backtest:
