@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from alerts_svc.housekeeping import Housekeeping, Periods
-from alerts_svc.store.retention import Retention
+from alerts_svc.store.retention import ROWS, Retention
 from alerts_svc.timekeeper import Timekeeper
 
 _SILENCE = "INSERT INTO alerts.silences (id, starts_at, ends_at, content) VALUES ($1, 0, $2, '{}')"
@@ -32,7 +32,8 @@ async def test_what_is_older_than_it_is_kept_is_forgotten(pool: Any) -> None:
 async def test_very_much_is_forgotten_in_several_ticks(pool: Any) -> None:
     await pool.execute(
         "INSERT INTO alerts.silences (id, starts_at, ends_at, content)"
-        " SELECT n::text, 0, 0, '{}' FROM generate_series(1, 60000) AS n"
+        " SELECT n::text, 0, 0, '{}' FROM generate_series(1, $1) AS n",
+        12 * ROWS,
     )
     housekeeping = Housekeeping(
         Retention(pool), Periods(measured=10.0, history=10.0), Timekeeper(clock=lambda: 1_000.0)
