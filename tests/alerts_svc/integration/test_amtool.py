@@ -80,9 +80,10 @@ class Amtool:
     async def add(self, name: str, *labels: str) -> None:
         """Add an alert and wait until it fires."""
         await self.said("alert", "add", f"alertname={name}", *labels)
+        asked = [label for label in labels if not label.startswith("--")]
 
         async def fires() -> bool:
-            return bool(await self.alerts("-a", "-s", "-i", f"alertname={name}"))
+            return bool(await self.alerts("-a", "-s", "-i", f"alertname={name}", *asked))
 
         await until(fires, f"{name} fires", seconds=10)
 
