@@ -247,6 +247,7 @@ def _acting(
         after_seconds=settings.impaired_after_seconds,
         journal=Journal(settings.state_dir),
         roster=reach.roster,
+        load=ledger.load,
         wake=ticker.wake,
     )
     _watch(instruments, evaluator, keeper)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -91,6 +91,7 @@ class Impairment:
         after_seconds: float,
         journal: Journal,
         roster: Roster,
+        load: Callable[[], Awaitable[World]],
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._keeper = keeper
@@ -100,6 +101,7 @@ class Impairment:
         self._after = after_seconds
         self._journal = journal
         self._roster = roster
+        self._load = load
         self._wake = wake
         self._world: World | None = None
         self._told = journal.read()
@@ -124,8 +126,9 @@ class Impairment:
         answered, failed = self._keeper.answered_at, self._keeper.failed_at
         if answered is None or failed is None:
             return False
-        now, patience = self._time.monotonic(), 2 * self._keeper.interval
-        asked_on = failed[0] - answered <= patience and now - failed[1] <= 2 * patience
+        # Within the life of a lease nobody else can have taken it.
+        now, patience = self._time.monotonic(), 4 * self._keeper.interval
+        asked_on = failed[0] - answered <= patience and now - failed[1] <= patience
         return asked_on and now - answered >= self._after
 
     async def _begin(self) -> Told | None:
@@ -220,14 +223,17 @@ class Impairment:
     async def _end_directly(self, told: Told) -> None:
         self._evaluator.entering, self._handed = None, False
         incident = machine.open_incident(told.alert)
-        if incident is not None and self._world is not None:
+        if self._world is None:
+            # This process has only read in the journal what was told.
+            self._world = await self._load()
+        if incident is not None:
             over, transitions = machine.resolve(
                 told.alert, own=self._time.own(), reason="the store answers again"
             )
             self._told = told = self._tellings(self._world, over, transitions)
             self._journal.write(told)
         await self._send(told)
-        if self._world is None or all(message.id in told.sent for message in told.messages):
+        if all(message.id in told.sent for message in told.messages):
             self._end()
 
     def _end(self) -> None:

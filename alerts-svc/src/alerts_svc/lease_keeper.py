@@ -16,8 +16,8 @@ log = structlog.get_logger(__name__)
 class LeaseKeeper:
     """Campaigns for the lease with each tick, four times in its life.
 
-    ``answered_at`` is when the store answered last (monotonic), ``None`` before it ever has. ``failed_at`` are the first and
-    the last campaign since then that had no answer: a process that stood still has none. ``changed`` is called
+    ``answered_at`` is when the store answered last (monotonic), ``None`` before it ever has. ``failed_at`` is when the
+    first and the last campaign since then turned out to have no answer: a process that stood still has none. ``changed`` is called
     when the lease came, went, or tells of another revision.
     """
 
@@ -56,14 +56,13 @@ class LeaseKeeper:
         before = self.held
         # Also of a lease that has run out: if nobody has taken it meanwhile, time goes on from this count.
         counted = self._time.own() if before is not None else None
-        asked = self._time.monotonic()
         try:
             # An answer that comes later than this is of no use: the next campaign is due.
             async with asyncio.timeout(max(1.0, self.interval)):
                 lease = await self._leases.campaign(self._owner, ttl=self._ttl, own=counted)
         except Exception:
-            first = asked if self.failed_at is None else self.failed_at[0]
-            self.failed_at = (first, self._time.monotonic())
+            now = self._time.monotonic()
+            self.failed_at = (now if self.failed_at is None else self.failed_at[0], now)
             raise
         self.answered_at, self.failed_at = self._time.monotonic(), None
         self.held = lease

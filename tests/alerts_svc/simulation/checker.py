@@ -104,7 +104,10 @@ def incidents_are_told_or_held(facts: Facts) -> Iterator[str]:
     for decision in facts.all(Decided):
         decided[decision.incident].append(decision)
     disabled = {event.channel for event in facts.all(Disabled)}
+    direct = _told_directly(facts)
     for incident, made in facts.transitions.items():
+        if incident in direct:
+            continue
         commit = made[0].commit
         at_once = {message.channel for message in queued[incident] if message.commit == commit}
         reasons = {decision.outcome for decision in decided[incident] if decision.commit == commit}
@@ -115,6 +118,11 @@ def incidents_are_told_or_held(facts: Facts) -> Iterator[str]:
             yield f"incident {incident} is neither told nor held at {made[0].at:.3f}"
         if not queued[incident] and "not_told" not in {one.outcome for one in decided[incident]}:
             yield f"incident {incident} was never told, and nothing says why"
+
+
+def _told_directly(facts: Facts) -> set[str]:
+    """Return the incidents that were told without the store; the store learns of them later."""
+    return {telling.incident for told in facts.direct.values() for telling in told.tellings}
 
 
 def messages_arrive_in_time(facts: Facts) -> Iterator[str]:
@@ -154,7 +162,7 @@ def each_transition_is_told_once(facts: Facts) -> Iterator[str]:
             if other != message.id:
                 yield f"{message.id} and {other} both tell {key}"
     for event in facts.all(Arrived):
-        if event.id not in facts.queued:
+        if event.id not in facts.queued and event.id not in facts.direct:
             yield f"{event.id} arrived on {event.channel} and was never in the outbox"
 
 
@@ -264,8 +272,8 @@ def _slack(facts: Facts, at: float) -> float:
 def fires_end_in_resolves(facts: Facts) -> Iterator[str]:
     """I6: who was told that something fired is told that it is over.
 
-    Of a message that its channel could not take at all, the one that stands in for it on the console counts. A channel that
-    was taken out of use may miss it.
+    Of a message that its channel could not take at all, the one that stands in for it on the console counts; of one that was
+    sent without the store the attempt. A channel that was taken out of use may miss it.
     """
     if not facts.history.drained:
         yield "something is still open or waits, long after all was well"
@@ -274,7 +282,7 @@ def fires_end_in_resolves(facts: Facts) -> Iterator[str]:
     }
     fired: dict[tuple[str, str], float] = {}
     resolved: set[tuple[str, str]] = set()
-    for message in facts.queued.values():
+    for message in (*facts.queued.values(), *facts.direct.values()):
         if not _reached(facts, message.id, instead):
             continue
         for telling in () if message.instead else message.tellings:
@@ -291,7 +299,8 @@ def fires_end_in_resolves(facts: Facts) -> Iterator[str]:
 
 def _reached(facts: Facts, message: str, instead: dict[str, tuple[str, ...]]) -> bool:
     others = instead.get(message, ())
-    return message in facts.arrivals or any(other in facts.arrivals for other in others)
+    refused = message in facts.direct and message in facts.refused
+    return message in facts.arrivals or refused or any(one in facts.arrivals for one in others)
 
 
 def fires_keep_the_cooldown(facts: Facts) -> Iterator[str]:

@@ -13,7 +13,9 @@ from alerts_svc.domain.alert import Change
 from alerts_svc.domain.rule import Rule, Threshold
 from tests.alerts_svc.simulation.history import (
     Arrived,
+    Attempted,
     Committed,
+    Direct,
     Event,
     Fault,
     History,
@@ -99,6 +101,16 @@ class Facts:
     def queued(self) -> dict[str, Queued]:
         """What came into the outbox, by id."""
         return {event.id: event for event in self.all(Queued)}
+
+    @cached_property
+    def direct(self) -> dict[str, Direct]:
+        """What was sent without the outbox, by id."""
+        return {event.id: event for event in self.all(Direct)}
+
+    @cached_property
+    def refused(self) -> set[str]:
+        """The ids of what a receiver will never take."""
+        return {one.id for one in self.all(Attempted) if one.outcome in ("refusing", "gone")}
 
     @cached_property
     def arrivals(self) -> dict[str, list[float]]:

@@ -131,6 +131,17 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Direct:
+    """A message is sent without the outbox, because the store is away."""
+
+    at: float
+    id: str
+    channel: str
+    tellings: tuple[Telling, ...]
+    instead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class GivenUp:
     """A message will not be tried again; the messages ``instead`` tell of it elsewhere."""
 
@@ -190,6 +201,7 @@ Event = (
     | Committed
     | Decided
     | Queued
+    | Direct
     | GivenUp
     | Attempted
     | PutOff

@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
+import msgspec
 from prometheus_client import CollectorRegistry
 
 from alerts_svc.clients.measures import Answers, History, MeasuresError
+from alerts_svc.clients.roster import Roster
 from alerts_svc.domain.channel import Channel, Kind
 from alerts_svc.domain.message import Message
 from alerts_svc.domain.rule import Query
 from alerts_svc.evaluator.evaluator import Evaluator
 from alerts_svc.evaluator.ticker import Ticker
+from alerts_svc.impairment import INTERVAL_SECONDS, Impairment, Journal, Told
 from alerts_svc.instruments import Instruments
 from alerts_svc.lease_keeper import LeaseKeeper
 from alerts_svc.ports import Result
@@ -23,6 +26,7 @@ from tests.alerts_svc.memory import MemoryLedger, MemoryStore
 from windsock_kit.loops import PeriodicLoop
 
 LEASE_SECONDS = 8.0
+IMPAIRED_SECONDS = 15.0
 # Nobody reads them here, and making them takes time.
 _REGISTRY = CollectorRegistry()
 _INSTRUMENTS = Instruments(_REGISTRY)
@@ -49,8 +53,10 @@ class Surroundings(Protocol):
         """Answer as metrics-svc does."""
         ...
 
-    async def received(self, process: Process, channel: str, message: Message) -> Result:
-        """Answer as a channel's receiver does."""
+    async def received(
+        self, process: Process, channel: str, message: Message, *, direct: bool
+    ) -> Result:
+        """Answer as a channel's receiver does. ``direct`` is what does not come from the outbox."""
         ...
 
 
@@ -64,6 +70,7 @@ class Process:
         self._tasks: list[asyncio.Task[None]] = []
         self._going = asyncio.Event()
         self._going.set()
+        self._journal = _Disk()
         self.keeper: LeaseKeeper | None = None
         self.ticker: Ticker | None = None
 
@@ -119,7 +126,22 @@ class Process:
             instruments=_INSTRUMENTS,
             registry=_REGISTRY,
         )
-        loops = (make_loop("lease", keeper.tick, interval=keeper.interval), ticker.loop)
+        impairment = Impairment(
+            keeper,
+            evaluator,
+            {kind.value: _Transport(life, direct=True) for kind in Kind},
+            time,
+            after_seconds=IMPAIRED_SECONDS,
+            journal=self._journal,
+            roster=Roster(None),
+            load=ledger.load,
+            wake=ticker.wake,
+        )
+        loops = (
+            make_loop("lease", keeper.tick, interval=keeper.interval),
+            make_loop("impairment", impairment.tick, interval=INTERVAL_SECONDS),
+            ticker.loop,
+        )
         self._tasks = [asyncio.create_task(loop.run()) for loop in loops]
         self._tasks.append(asyncio.create_task(_sending(sender)))
 
@@ -141,7 +163,15 @@ class Process:
 
     async def pass_gate(self, life: int) -> None:
         """Wait while it is paused; what a process that has died would do never happens."""
-        await self._going.wait()
+        cancelled = False
+        while self.paused:
+            try:
+                await self._going.wait()
+            except asyncio.CancelledError:
+                # That its time is up, such as a timeout's, a process learns when it goes on.
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
         if life != self._life or not self._tasks:
             await asyncio.get_running_loop().create_future()
 
@@ -178,10 +208,12 @@ class _Life:
         await self._process.pass_gate(self._number)
         return answers
 
-    async def send(self, channel: str, message: Message) -> Result:
+    async def send(self, channel: str, message: Message, *, direct: bool) -> Result:
         await self._process.pass_gate(self._number)
         # What is on its way arrives, whatever becomes of the sender.
-        call = asyncio.ensure_future(self._process.around.received(self._process, channel, message))
+        call = asyncio.ensure_future(
+            self._process.around.received(self._process, channel, message, direct=direct)
+        )
         result = await asyncio.shield(call)
         await self._process.pass_gate(self._number)
         return result
@@ -203,9 +235,24 @@ class _Measures:
 
 
 class _Transport:
-    def __init__(self, life: _Life) -> None:
+    def __init__(self, life: _Life, *, direct: bool = False) -> None:
         self._life = life
+        self._direct = direct
 
     async def send(self, channel: Channel, message: Message, *, wall: float) -> Result:
         assert wall > 0
-        return await self._life.send(channel.name, message)
+        return await self._life.send(channel.name, message, direct=self._direct)
+
+
+class _Disk(Journal):
+    """A journal that a crash leaves as it was."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self._content: bytes | None = None
+
+    def read(self) -> Told | None:
+        return None if self._content is None else msgspec.json.decode(self._content, type=Told)
+
+    def write(self, told: Told | None) -> None:
+        self._content = None if told is None else msgspec.json.encode(told)

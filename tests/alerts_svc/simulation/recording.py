@@ -13,6 +13,7 @@ from tests.alerts_svc.memory import LeaseRow, MemoryStore
 from tests.alerts_svc.simulation.history import (
     Committed,
     Decided,
+    Direct,
     Disabled,
     GivenUp,
     History,
@@ -33,6 +34,7 @@ class RecordingStore(MemoryStore):
         self._now = now
         self._history = history
         self._commits = 0
+        self._direct: set[str] = set()
 
     def campaign(self, owner: str, *, ttl: float, own: float | None) -> LeaseRow | None:
         before = self.lease
@@ -80,6 +82,14 @@ class RecordingStore(MemoryStore):
             )
         if len(self.outbox) > known:
             self._queued(changes.messages, instead=False)
+
+    def told_directly(self, message: Message) -> None:
+        """Note a message that does not come from the outbox: the store is away."""
+        if message.id not in self._direct:
+            self._direct.add(message.id)
+            self._history.events.append(
+                Direct(self._now(), message.id, message.channel, _tellings(message))
+            )
 
     def _queued(self, messages: Sequence[Message], *, instead: bool) -> None:
         for message in messages:

@@ -16,6 +16,7 @@ from alerts_svc.domain.message import Message
 from alerts_svc.domain.reading import Answer
 from alerts_svc.domain.rule import Query, Rule
 from alerts_svc.domain.silence import Silence
+from alerts_svc.domain.undelivered import CONSOLE
 from alerts_svc.domain.world import Acknowledge, Close
 from alerts_svc.ports import Result, Sent
 from tests.alerts_svc.simulation import plan as planning
@@ -39,7 +40,6 @@ from tests.alerts_svc.simulation.recording import RecordingStore
 from tests.alerts_svc.simulation.virtual import run
 
 EPOCH = 1_790_000_000.0
-CONSOLE = "console"
 # Another replica acts this long after the one that acted has gone, and has looked at everything.
 TAKEOVER_SECONDS = 15.0
 DRAIN_SECONDS = 1_200.0
@@ -105,7 +105,7 @@ class Simulation:
         for rule in self._plan.rules:
             self.store.put_rule(rule)
             self._note(Ruled(self.now(), rule.name, rule))
-        for channel in self._plan.channels:
+        for channel in (CONSOLE, *self._plan.channels):
             self.store.put_channel(channel)
         self.store.put_configuration(self._plan.configuration)
         begin = self.now()
@@ -190,7 +190,11 @@ class Simulation:
         await asyncio.sleep(self._random.uniform(0.005, 0.2))
         return Answers(found)
 
-    async def received(self, process: Process, channel: str, message: Message) -> Result:
+    async def received(
+        self, process: Process, channel: str, message: Message, *, direct: bool
+    ) -> Result:
+        if direct:
+            self.store.told_directly(message)
         receiver = self._receivers.get(channel)
         if receiver is not None:
             return await receiver.take(message.id, process.name)

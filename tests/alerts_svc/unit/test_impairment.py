@@ -60,6 +60,7 @@ class Setup:
             after_seconds=15,
             journal=Journal(self.folder),
             roster=Roster(None),
+            load=self.ledger.load,
         )
 
     async def _point(self, _: str) -> None:
