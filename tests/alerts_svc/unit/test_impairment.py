@@ -217,3 +217,34 @@ def test_a_journal_that_cannot_be_read_is_as_none(tmp_path: Path, content: bytes
     (tmp_path / "evaluation-impaired.json").write_bytes(content)
 
     assert Journal(str(tmp_path)).read() is None
+
+
+async def test_a_process_that_stood_still_does_not_take_that_for_a_store_that_is_away(
+    setup: Setup,
+) -> None:
+    setup.clock.advance(60)
+    await setup.impairment.tick()
+    setup.away = True
+
+    await setup.seconds(20)
+
+    assert setup.sent == []
+
+
+async def test_a_process_that_read_the_journal_ends_what_was_told_though_another_acts(
+    setup: Setup,
+) -> None:
+    setup.away = True
+    await setup.seconds(30)
+    setup.start()
+    setup.another_acts()
+    setup.away = False
+
+    await setup.seconds(4)
+
+    assert setup.told() == [
+        ("console", "firing"),
+        ("console", "resolved"),
+        ("hook", "firing"),
+        ("hook", "resolved"),
+    ]
