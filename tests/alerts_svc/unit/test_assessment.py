@@ -39,7 +39,9 @@ def level(given: Rule, value: float, held: Severity | None = None) -> Severity |
     [
         (Comparison.ABOVE, 4.9, None),
         (Comparison.ABOVE, 5.0, None),
-        (Comparison.ABOVE, math.nextafter(5.0, 6.0), WARNING),
+        # As 100 * 0.07 is to 7.
+        (Comparison.ABOVE, math.nextafter(5.0, 6.0), None),
+        (Comparison.ABOVE, 5.000001, WARNING),
         (Comparison.ABOVE, 10.0, WARNING),
         (Comparison.ABOVE, 10.1, CRITICAL),
         (Comparison.ABOVE, 1e308, CRITICAL),

@@ -15,6 +15,8 @@ from alerts_svc.domain.severity import Severity, rank
 
 # More combinations of filters than this are not looked for by name: what exists is in the answer.
 MAX_EXPECTED = 1000
+# What differs by no more than this share of it is the same value.
+_SAME = 1e-9
 _NOTHING: tuple[float | None, float] = (None, 0.0)
 _OF_NOTHING: Answer = {}
 
@@ -96,13 +98,12 @@ def _held_against(condition: Threshold, value: float, samples: float, held: int)
 
 
 def _passes(comparison: Comparison, value: float, threshold: float, margin: float) -> bool:
-    if comparison is Comparison.ABOVE:
-        return value > threshold - margin
-    if comparison is Comparison.BELOW:
-        return value < threshold + margin
-    if comparison is Comparison.AT_LEAST:
-        return value >= threshold - margin
-    return value <= threshold + margin
+    above = comparison in (Comparison.ABOVE, Comparison.AT_LEAST)
+    limit = threshold - margin if above else threshold + margin
+    # Percentages and sums are seldom exact in binary: 100 * 0.07 is more than 7.
+    if math.isclose(value, limit, rel_tol=_SAME):
+        return comparison in (Comparison.AT_LEAST, Comparison.AT_MOST)
+    return value > limit if above else value < limit
 
 
 def _joined(rule: Rule, measured: list[tuple[float | None, float]]) -> Reading:
