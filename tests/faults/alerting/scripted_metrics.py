@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +37,10 @@ class ScriptedMetrics:
     _values: dict[tuple[str, Dimensions], tuple[Any, Any]] = field(default_factory=dict)
 
     def set(self, measure: str, value: Any, *, samples: Any = 100, **dimensions: str) -> None:
-        """Say what a measure is, for one set of dimensions; of a ratio it is what stands above the line."""
+        """Say what a measure is, for one set of dimensions; of a ratio it is what stands above the line.
+
+        Of an iterator each answer takes the next value.
+        """
         self._values[measure, frozenset(dimensions.items())] = (value, samples)
 
     def forget(self, measure: str, **dimensions: str) -> None:
@@ -62,7 +65,7 @@ class ScriptedMetrics:
         series = [
             {
                 "group": {name: dict(dimensions).get(name) for name in query["group_by"]},
-                "value": value,
+                "value": next(value) if isinstance(value, Iterator) else value,
                 "samples": samples,
             }
             for (measure, dimensions), (value, samples) in self._values.items()
