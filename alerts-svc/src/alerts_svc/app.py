@@ -25,7 +25,6 @@ from alerts_svc.clients.metrics import open_metrics
 from alerts_svc.clients.roster import INTERVAL_SECONDS as SAY_SECONDS
 from alerts_svc.clients.roster import Roster, open_roster
 from alerts_svc.domain.alert import Alert
-from alerts_svc.domain.world import Changes
 from alerts_svc.evaluator.evaluator import Evaluator
 from alerts_svc.evaluator.ticker import Ticker
 from alerts_svc.housekeeping import INTERVAL_SECONDS, Housekeeping, Periods
@@ -207,10 +206,6 @@ def _acting(
     ledger = parts.ledger(PostgresLedger(pool))
     watch = ChannelWatch(pool, instruments, acting=lambda: keeper.lease is not None)
 
-    def committed(changes: Changes) -> None:
-        if changes.messages:
-            sender.wake()
-
     evaluator = Evaluator(
         ledger,
         reach.measures,
@@ -218,7 +213,7 @@ def _acting(
         time,
         impaired_after_seconds=settings.impaired_after_seconds,
         given_up=watch.given_up,
-        committed=committed,
+        committed=lambda changes: sender.wake() if changes.messages else None,
         instruments=instruments,
     )
     sender = Sender(
