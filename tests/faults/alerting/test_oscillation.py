@@ -91,13 +91,14 @@ def _is_over(webhook: WebhookReceiver) -> bool:
 
 
 def _fires(one: Received, name: str) -> bool:
-    return one.json["status"] == "firing" and one.json["commonLabels"]["alertname"] == name
+    said: tuple[str, str] = (one.json["status"], one.json["commonLabels"]["alertname"])
+    return said == ("firing", name)
 
 
 def test_an_hour_of_swings_at_the_usual_pace_is_told_once_in_each_cooldown() -> None:
     """Fault 15: in ten minutes, evaluated each five seconds, there is one page; in an hour there are four."""
     scene = Scene()
-    pages = []
+    pages: list[tuple[float, str]] = []
     for evaluation in range(12 * 60):
         if evaluation % 2:
             scene.clears("chat")
