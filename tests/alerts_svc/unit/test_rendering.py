@@ -85,7 +85,8 @@ def test_webhook_body_is_cut_to_what_receivers_take() -> None:
 
 def test_webhook_body_of_one_alert_with_endless_texts_is_cut_too() -> None:
     many = {f"name{number}": ATTACK for number in range(64)}
-    item = replace(ITEM, labels=ITEM.labels | many, annotations=many, actions=(ATTACK,) * 20)
+    labels = {"a": ATTACK} | many | ITEM.labels
+    item = replace(ITEM, labels=labels, annotations=many, actions=(ATTACK,) * 20)
     hostile = message(item, group_key=ATTACK, group_labels=many, notice=ATTACK)
 
     raw = webhook.render(hostile, LINKS)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from tests.faults.alerting import resolving
+
 _SERVICE = "alerts_svc.__main__"
 _MINED = "tests.faults.alerting.crashing"
 _context = multiprocessing.get_context("forkserver")
@@ -31,6 +33,8 @@ def _run(environment: Mapping[str, str], log: str, mined: bool) -> None:
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    if names := environment.get("RESOLVE_FROM"):
+        resolving.install(names)
     # Here, so that whoever only starts processes imports nothing of the service.
     if mined:
         from tests.faults.alerting.crashing import main  # noqa: PLC0415

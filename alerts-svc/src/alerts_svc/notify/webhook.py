@@ -8,7 +8,7 @@ from typing import Any
 from alerts_svc.domain import wording
 from alerts_svc.domain.alert import Change
 from alerts_svc.domain.channel import Channel
-from alerts_svc.domain.labels import SEVERITY
+from alerts_svc.domain.labels import ALERTNAME, SEVERITY
 from alerts_svc.domain.message import ChangeEvent, Details, Item, Message
 from alerts_svc.domain.plain import plain, plain_map
 from alerts_svc.notify import signature
@@ -21,6 +21,7 @@ from alerts_svc.ports import Refused, Result, Retry
 MAX_BYTES = 20_000
 _FEW = 10
 _SHORT = 200
+_TELLING = (ALERTNAME, SEVERITY, "operation", "summary", "impact")
 # Go's zero time, which Alertmanager sends for an end that has not come.
 ZERO_TIME = "0001-01-01T00:00:00Z"
 # Alertmanager 0.33 gives these reasons; receivers of ours may read them.
@@ -98,18 +99,23 @@ def _content(
 
 
 def _alert(item: Item, links: Links, names: int, longest: int) -> dict[str, Any]:
-    labels = plain_map(item.labels, names=names, limit=longest)
+    labels = plain_map(_foremost(item.labels), names=names, limit=longest)
     labels.setdefault(SEVERITY, item.severity.value)
     over = item.change is Change.RESOLVED
     return {
         "status": "resolved" if over else "firing",
         "labels": labels,
-        "annotations": plain_map(item.annotations, names=names, limit=longest),
+        "annotations": plain_map(_foremost(item.annotations), names=names, limit=longest),
         "startsAt": rfc3339(item.starts_at),
         "endsAt": ZERO_TIME if item.ends_at is None else rfc3339(max(item.ends_at, item.starts_at)),
         "generatorURL": plain(item.generator_url, 2048) or links.dashboard(item),
         "fingerprint": item.fingerprint,
     }
+
+
+def _foremost(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the same with what tells most in front: where not all fit, these must."""
+    return {name: values[name] for name in _TELLING if name in values} | dict(values)
 
 
 def _common(maps: Sequence[dict[str, str]]) -> dict[str, str]:
