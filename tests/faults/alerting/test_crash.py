@@ -13,7 +13,7 @@ import pytest
 
 from tests.alerts_svc.receivers import WebhookReceiver, running
 from tests.faults.alerting.scripted_metrics import ScriptedMetrics
-from tests.faults.alerting.service import AlertsService, rule
+from tests.faults.alerting.service import PATIENT, AlertsService, rule
 from tests.faults.alerting.telling import eventually
 
 AlertsFor = Callable[..., AlertsService]
@@ -92,7 +92,8 @@ async def cases(
             made = []
             for place in places:
                 receiver = await stack.enter_async_context(running(WebhookReceiver()))
-                made.append(Case(place, alerts_for(await new_alerts_database()), receiver))
+                service = alerts_for(await new_alerts_database(), **PATIENT)
+                made.append(Case(place, service, receiver))
             await asyncio.gather(*(case.begin() for case in made))
             return made
 
