@@ -18,6 +18,7 @@ FAULTS = (
     "crash",
     "crash_at_call",
     "power",
+    "restart",
     "pause",
     "pause_at_call",
     "store_down",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -27,9 +28,14 @@ from windsock_kit.loops import PeriodicLoop
 
 LEASE_SECONDS = 8.0
 IMPAIRED_SECONDS = 15.0
+GRACE_SECONDS = 5.0
 # Nobody reads them here, and making them takes time.
 _REGISTRY = CollectorRegistry()
 _INSTRUMENTS = Instruments(_REGISTRY)
+
+
+class StoreAwayError(Exception):
+    """The store does not answer; whether the transaction was committed is not known."""
 
 
 class Surroundings(Protocol):
@@ -71,13 +77,14 @@ class Process:
         self._going = asyncio.Event()
         self._going.set()
         self._journal = _Disk()
+        self._end = asyncio.Event()
         self.keeper: LeaseKeeper | None = None
         self.ticker: Ticker | None = None
 
     @property
     def alive(self) -> bool:
-        """Return whether it runs, be it paused."""
-        return bool(self._tasks)
+        """Return whether it runs, be it paused, and is not about to end."""
+        return bool(self._tasks) and not self._end.is_set()
 
     @property
     def acting(self) -> bool:
@@ -143,7 +150,8 @@ class Process:
             ticker.loop,
         )
         self._tasks = [asyncio.create_task(loop.run()) for loop in loops]
-        self._tasks.append(asyncio.create_task(_sending(sender)))
+        self._end = asyncio.Event()
+        self._tasks.append(asyncio.create_task(_sending(sender, self._end)))
 
     def crash(self) -> None:
         """Die at once: SIGKILL."""
@@ -152,6 +160,20 @@ class Process:
         self._going.set()
         for task in tasks:
             task.cancel()
+
+    async def stop(self) -> None:
+        """End in order: SIGTERM."""
+        keeper, ticker, sending = self.keeper, self.ticker, self._tasks[-1]
+        assert keeper is not None
+        assert ticker is not None
+        ticker.loop.stop()
+        self._end.set()
+        await asyncio.wait([sending])
+        with suppress(StoreAwayError, TimeoutError):
+            # A process that was killed meanwhile never gets there.
+            async with asyncio.timeout(GRACE_SECONDS):
+                await keeper.resign()
+        self.crash()
 
     def pause(self) -> None:
         """Stop where it is: SIGSTOP."""
@@ -181,9 +203,9 @@ class Process:
         return self._around
 
 
-async def _sending(sender: Sender) -> None:
-    async with sender.running(grace=0.0):
-        await asyncio.get_running_loop().create_future()
+async def _sending(sender: Sender, end: asyncio.Event) -> None:
+    async with sender.running(grace=GRACE_SECONDS):
+        await end.wait()
 
 
 class _Life:

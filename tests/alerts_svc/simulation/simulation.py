@@ -34,7 +34,7 @@ from tests.alerts_svc.simulation.history import (
     Stepped,
 )
 from tests.alerts_svc.simulation.plan import PAGER, Plan, Step
-from tests.alerts_svc.simulation.process import Process
+from tests.alerts_svc.simulation.process import Process, StoreAwayError
 from tests.alerts_svc.simulation.receivers import Receiver
 from tests.alerts_svc.simulation.recording import RecordingStore
 from tests.alerts_svc.simulation.virtual import run
@@ -43,10 +43,6 @@ EPOCH = 1_790_000_000.0
 # Another replica acts this long after the one that acted has gone, and has looked at everything.
 TAKEOVER_SECONDS = 15.0
 DRAIN_SECONDS = 1_200.0
-
-
-class StoreAwayError(Exception):
-    """The store does not answer; whether the transaction was committed is not known."""
 
 
 def simulate(seed: int, store: type[RecordingStore] = RecordingStore) -> History:
@@ -129,6 +125,9 @@ class Simulation:
     async def _recover(self) -> None:
         """Let everything be well again, and see that the measurements are."""
         self._at_call = None
+        self._away_until = self._lossy_until = self._slow_until = self._unmeasured_until = 0.0
+        for receiver in self._receivers.values():
+            receiver.until = 0.0
         for rule in self._plan.rules:
             self.store.put_rule(replace(rule, version=rule.version + 10))
             self._note(Ruled(self.now(), rule.name, rule))
@@ -147,6 +146,8 @@ class Simulation:
 
     async def _drain(self) -> None:
         end = self.now() + DRAIN_SECONDS
+        # What was told without the store is entered in it first.
+        await asyncio.sleep(TAKEOVER_SECONDS)
         while self.now() < end:
             await asyncio.sleep(5.0)
             told = all(alert.incident is None for alert in self.store.alerts.values())
@@ -217,16 +218,26 @@ class Simulation:
         if self._both_run():
             self._fault(TAKEOVER_SECONDS, "crash")
             process.crash()
-            self._later(self._restart(process, seconds))
+            self._later(self._started(process, seconds))
+
+    def _restart(self, step: Step) -> None:
+        victim = next((process for process in self._processes if process.acting), None)
+        if victim is not None and self._both_run():
+            self._fault(TAKEOVER_SECONDS, "restart")
+            self._later(self._restarted(victim, step.seconds))
+
+    async def _restarted(self, process: Process, seconds: float) -> None:
+        await process.stop()
+        await self._started(process, seconds)
 
     def _power(self, step: Step) -> None:
         if self._both_run():
             self._fault(step.seconds + TAKEOVER_SECONDS, "power")
             for process in self._processes:
                 process.crash()
-                self._later(self._restart(process, step.seconds))
+                self._later(self._started(process, step.seconds))
 
-    async def _restart(self, process: Process, seconds: float) -> None:
+    async def _started(self, process: Process, seconds: float) -> None:
         await asyncio.sleep(seconds)
         process.start()
 

@@ -59,12 +59,12 @@ class Sender:
         """Look for which channels something waits, and set their queues going."""
         if self._keeper.lease is None:
             return
-        waiting = set(await self._ledger.queues())
+        waiting = dict.fromkeys(await self._ledger.queues())
         for name in waiting:
             self._going(name).wake()
         world = self._world()
         if world is not None:
-            for name in self._lanes.keys() - waiting - world.channels.keys():
+            for name in self._lanes.keys() - waiting.keys() - world.channels.keys():
                 self._end(name)
 
     def _lane(self, name: str) -> Lane:
