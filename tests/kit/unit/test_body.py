@@ -163,6 +163,14 @@ def test_bomb_of_many_members_is_refused() -> None:
         decompress(member * 3, "gzip", max_bytes=MIB)
 
 
+@every_encoding
+def test_body_of_empty_members_alone_costs_no_time(encoding: str) -> None:
+    member = COMPRESS[encoding](b"")
+
+    with pytest.raises(BadRequestError, match="members"):
+        decompress(member * (2 * MIB // len(member)), encoding, max_bytes=MIB)
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 @given(parts=st.lists(st.binary(max_size=50), min_size=1, max_size=4))
 def test_members_in_a_row_are_one_body(encoding: str, parts: list[bytes]) -> None:
