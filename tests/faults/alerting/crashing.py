@@ -3,7 +3,8 @@
 ``CRASH_AT`` is ``<part>.<method>:<before|during|after>:<k>``: the k-th call of a method of the ledger, the leases or the
 transport of one kind of channel (``ledger.commit:after:1``, ``webhook.send:before:2``). Calls are counted from when an
 incident's first change is about to be committed; those of the leases, from the start. With another text the service
-runs as ever, and its log has each place that it passes as ``place_passed``.
+runs as ever, and its log has each place that it passes as ``place_passed``. ``CRASH_SIGNAL`` may be another one than
+``SIGKILL``: with ``SIGSTOP`` it stands still there.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ _BEGUN_SECONDS = 0.002
 class Mines:
     """Knows the fatal place, and counts what leads to it."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, fatal: signal.Signals = signal.SIGKILL) -> None:
         self._place = place
+        self._fatal = fatal
         self._calls: Counter[str] = Counter()
         self._counting = False
 
@@ -50,7 +52,7 @@ class Mines:
             return
         place = f"{method}:{moment}:{call}"
         if place == self._place:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._fatal)
         log.info("place_passed", place=place)
 
 
@@ -97,7 +99,8 @@ def parts(mines: Mines) -> Parts:
 def main() -> None:
     """Serve until told to stop, or until the place is reached."""
     settings = Settings.from_env()
-    app = create_app(settings, parts=parts(Mines(os.environ["CRASH_AT"])))
+    fatal = signal.Signals[os.environ.get("CRASH_SIGNAL", "SIGKILL")]
+    app = create_app(settings, parts=parts(Mines(os.environ["CRASH_AT"], fatal)))
     logs.configure("alerts-svc", format=settings.log_format, level=settings.log_level)
     serve.run(app, host=settings.host, port=settings.port)
 
