@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 import random
 import sys
@@ -13,7 +14,12 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from windsock_kit.body import ENCODINGS, decompress, read_body
-from windsock_kit.errors import BadRequestError, TooLargeError, UnsupportedEncodingError
+from windsock_kit.errors import (
+    BadRequestError,
+    SlowBodyError,
+    TooLargeError,
+    UnsupportedEncodingError,
+)
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -64,6 +70,19 @@ async def test_plain_body_is_put_together_from_its_chunks() -> None:
 
 async def test_empty_body_is_empty() -> None:
     assert await read() == b""
+
+
+async def test_body_that_does_not_arrive_in_time_is_given_up() -> None:
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+
+    with pytest.raises(SlowBodyError) as raised:
+        await read_body(request, max_bytes=MIB, max_decompressed_bytes=MIB, seconds=0.02)
+
+    assert raised.value.headers() == {"Connection": "close"}
 
 
 @every_encoding

@@ -8,7 +8,12 @@ from typing import Any, Protocol
 
 from starlette.requests import Request
 
-from windsock_kit.errors import BadRequestError, TooLargeError, UnsupportedEncodingError
+from windsock_kit.errors import (
+    BadRequestError,
+    SlowBodyError,
+    TooLargeError,
+    UnsupportedEncodingError,
+)
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -19,6 +24,7 @@ ENCODINGS = ("gzip", "zstd", "deflate", "identity")
 
 # RFC 9659: a decoder of Content-Encoding zstd need not support windows over 8 MiB.
 _ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
+BODY_SECONDS = 60.0
 _INLINE_BYTES = 64 * 1024
 # Each takes the libraries a copy of all that follows it: a body of nothing but empty ones would take minutes.
 _MAX_MEMBERS = 100
@@ -59,12 +65,18 @@ _DECOMPRESSORS: dict[str, Callable[[bytes], _Decompressor]] = {
 }
 
 
-async def read_body(request: Request[Any], *, max_bytes: int, max_decompressed_bytes: int) -> bytes:
+async def read_body(
+    request: Request[Any],
+    *,
+    max_bytes: int,
+    max_decompressed_bytes: int,
+    seconds: float = BODY_SECONDS,
+) -> bytes:
     """Return the decoded body, refusing it before it takes more memory than allowed.
 
     Raises ``UnsupportedEncodingError`` before reading, ``TooLargeError`` when the body is over
-    ``max_bytes`` as sent or ``max_decompressed_bytes`` when decoded, and ``BadRequestError`` when
-    it is damaged or cut short. Only a small body is decoded inline: 64 KiB of gzip, which hold
+    ``max_bytes`` as sent or ``max_decompressed_bytes`` when decoded, ``SlowBodyError`` when it is
+    not there after ``seconds``, and ``BadRequestError`` when it is damaged or cut short. Only a small body is decoded inline: 64 KiB of gzip, which hold
     some 450 kB of JSON, take about 0.7 ms.
     """
     encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
@@ -74,7 +86,11 @@ async def read_body(request: Request[Any], *, max_bytes: int, max_decompressed_b
             allowed=ENCODINGS,
         )
 
-    raw = await _read_raw(request, max_bytes)
+    try:
+        async with asyncio.timeout(seconds):
+            raw = await _read_raw(request, max_bytes)
+    except TimeoutError:
+        raise SlowBodyError(f"the body did not arrive within {seconds:g} seconds") from None
     if encoding == "identity":
         if len(raw) > max_decompressed_bytes:
             raise _too_large("decoded body", max_decompressed_bytes, "max_decompressed_bytes")

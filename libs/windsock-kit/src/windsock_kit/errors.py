@@ -65,6 +65,17 @@ class ConflictError(ServiceError):
     code = "conflict"
 
 
+class SlowBodyError(ServiceError):
+    """The body did not arrive in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = "request_timeout"
+
+    def headers(self) -> dict[str, str]:
+        """Return the header that ends the connection: nobody waits for the rest of the body."""
+        return {"Connection": "close"}
+
+
 class TooLargeError(ServiceError):
     """The body is over a limit; the detail names which one."""
 
