@@ -305,10 +305,10 @@ async def test_a_rule_of_prometheus_fires_and_resolves_here(service: str, scrape
             return not await found()
 
         scraped.value = 7
-        await until(fires, "Prometheus' alert is here", seconds=20)
+        await until(fires, "Prometheus' alert is here", seconds=45)
         (alert,) = await found()
         scraped.value = 0
-        await until(over, "its end is here", seconds=20)
+        await until(over, "its end is here", seconds=45)
 
     assert alert["labels"]["severity"] == "critical"
     assert alert["labels"]["job"] == "queue"
