@@ -59,6 +59,19 @@ def test_a_resolve_goes_to_every_channel_that_was_told() -> None:
     assert scene.world.alerts[identity].incident is None
 
 
+def test_all_messages_of_an_incident_tell_the_same_start_although_the_clock_was_set() -> None:
+    scene = Scene()
+    scene.fires("answer")
+    scene.tick()
+    scene.skew = 0.012
+    scene.after(60).clears("answer")
+    scene.tick()
+
+    starts = {item.starts_at for message in scene.messages for item in message.items}
+
+    assert starts == {NOW}
+
+
 def test_a_resolve_reaches_a_channel_that_was_told_although_the_routes_have_changed() -> None:
     scene = Scene()
     scene.fires("answer")

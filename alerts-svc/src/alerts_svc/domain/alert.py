@@ -46,7 +46,8 @@ class Incident:
     ``mute:NAME``, ``cooldown``, ``acknowledged``, ``group_interval``).
     ``channels`` have been given a message about it, and so will be given its resolve. ``behind`` are those that the others
     are ahead of: they are to be told of it as it is then, whatever is owed.
-    ``told_severity`` is the greatest that was told. ``told_at`` is when anything was told last.
+    ``told_severity`` is the greatest that was told. ``told_at`` is when anything was told last. ``began_at`` is its start
+    by the true time, as it was told first: so that all messages say the same, whatever clocks have done in between.
     ``event_at`` is the newest event (Unix seconds, of the sender) that the breach was first seen with, if known, and
     ``seen_at`` when that was seen. ``no_data_at`` is when ``no_data`` was entered, until there is data again.
     """
@@ -68,6 +69,7 @@ class Incident:
     event_at: float | None = None
     seen_at: float | None = None
     no_data_at: float | None = None
+    began_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,13 +178,18 @@ def _counts(news: Sequence[News], *, firing: int, resolved: int) -> dict[str, in
     return counts
 
 
+def began_at(incident: Incident, skew: float) -> float:
+    """Return the start of an incident by the true time, which is ``skew`` ahead of own time now."""
+    return incident.started_at + skew if incident.began_at is None else incident.began_at
+
+
 def _item(world: World, setting: Setting, alert: Alert, change: Change | None) -> Item:
     incident = alert.incident
     assert incident is not None
     skew = setting.wall - setting.own
     rule = rule_of(world.rules, alert)
     annotations = alert.annotations if rule is None else {**rule.annotations, **alert.annotations}
-    starts_at = incident.started_at + skew
+    starts_at = began_at(incident, skew)
     ended = incident.resolved_at
     comparison, unit, window = _terms(rule, alert.threshold)
     return Item(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from alerts_svc.domain.alert import Alert, Change, Decision, Incident, State, Transition
 from alerts_svc.domain.channel import Kind
-from alerts_svc.domain.composing import News, heartbeat, priority
+from alerts_svc.domain.composing import News, began_at, heartbeat, priority
 from alerts_svc.domain.grouping import Free, is_released, open_groups
 from alerts_svc.domain.holding import (
     GROUP_INTERVAL,
@@ -221,6 +221,7 @@ class _Deciding:
             held_by=None,
             told_at=self._own if is_news else incident.told_at,
             told_severity=severity if is_news else incident.told_severity,
+            began_at=began_at(incident, self._wall - self._own),
         )
         self._put(self._remembered(alert, incident, change) if is_news else alert, left)
 
