@@ -18,14 +18,16 @@ _STYLE = (
     "button{margin-top:1.2rem;font-weight:600}"
 )
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+# The address holds the token, so no other site may see it. With no-referrer browsers would post the form with the
+# Origin "null", which is refused.
+_REFERRER = "same-origin"
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self';"
         " base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
-    # The address holds the token.
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": _REFERRER,
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
 }
@@ -37,6 +39,8 @@ def page(title: str, *parts: str, status: int = 200) -> Response:
     html = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        # Goes before the header, which a gateway may set for all pages alike.
+        f'<meta name="referrer" content="{_REFERRER}">\n'
         f"<title>{text}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{text}</h1>\n"
         + "\n".join(parts)
         + "\n</main>\n</body>\n</html>\n"
