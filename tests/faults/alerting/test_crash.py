@@ -113,10 +113,10 @@ async def test_killed_anywhere_it_tells_each_channel_once_or_twice_under_one_id(
     made = await cases(places)
 
     breached = time.monotonic()
-    metrics.set("performance.errors", 0.5, operation="chat")
+    metrics.set("performance.errors", 0.5, samples=15, operation="chat")
     await asyncio.gather(*(case.restart() for case in made))
     told = await asyncio.gather(*(case.until("firing") for case in made))
-    metrics.set("performance.errors", 0.0, operation="chat")
+    metrics.set("performance.errors", 0.0, samples=15, operation="chat")
     await asyncio.gather(*(case.until("resolved") for case in made))
     fires = await asyncio.gather(*(case.fires() for case in made))
 
@@ -136,7 +136,7 @@ async def test_nothing_happens_between_breach_and_delivery_where_it_was_not_kill
     """Fault 1: the places above are all there are."""
     [case] = await cases([NOWHERE])
 
-    metrics.set("performance.errors", 0.5, operation="chat")
+    metrics.set("performance.errors", 0.5, samples=15, operation="chat")
     last = "ledger.end_attempt:after:2"
     await eventually(lambda: last in case.passed(), "all is recorded")
 
