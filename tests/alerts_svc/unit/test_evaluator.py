@@ -42,7 +42,7 @@ class Fake:
         return Answers(
             {
                 query: {
-                    group[: len(query.group_by)]: (value, 100.0)
+                    (*group, None, None)[: len(query.group_by)]: (value, 100.0)
                     for group, value in self.values.get(query.measure, {}).items()
                 }
                 for query in queries
@@ -371,11 +371,10 @@ async def test_a_page_carries_when_its_events_happened(setup: Setup) -> None:
 
 async def test_pages_say_what_helps_to_see_what_they_mean(setup: Setup) -> None:
     setup.measures.values = {
-        "slow": {("a",): 20.0},
-        "performance.duration_ms": {("a",): 1234.0, ("b",): 1.0},
-        "performance.errors": {("a",): 0.25},
-        "llm_call.cost_usd": {("a",): 0.5},
-        "llm_call.errors": {("a", "big"): 3.0, ("a", "small"): 1.0},
+        "slow": {("a", None, "HIGH"): 20.0},
+        "performance.duration_ms": {("a", None): 1234.0, ("b", None): 1.0},
+        "performance.errors": {("a", None): 0.25},
+        "llm_call.cost_usd": {("a", None): 0.5},
     }
 
     await setup.evaluator.tick()
@@ -384,6 +383,7 @@ async def test_pages_say_what_helps_to_see_what_they_mean(setup: Setup) -> None:
     assert details is not None
     assert (details.operations, details.average_ms) == (("a",), 1234.0)
     assert details.cost_per_hour_usd == 30.0
+    assert details.top == (("gap priority HIGH", 1.0),)
 
 
 async def test_a_page_goes_out_without_details_when_they_cannot_be_had(setup: Setup) -> None:

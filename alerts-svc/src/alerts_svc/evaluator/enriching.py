@@ -7,16 +7,20 @@ from dataclasses import dataclass, replace
 
 from alerts_svc.clients.measures import Answers, Measures, MeasuresError
 from alerts_svc.domain.alert import Change
-from alerts_svc.domain.message import Details, Message
+from alerts_svc.domain.contribution import WHERE, Contribution, contributions, shares
+from alerts_svc.domain.message import Details, Item, Message
 from alerts_svc.domain.reading import Answer
-from alerts_svc.domain.rule import Query
+from alerts_svc.domain.rule import Query, Rule
 
 TIMEOUT_SECONDS = 1.0
 SHORTEST, LONGEST = 60, 3_600
 MAX_OPERATIONS = 10
 MAX_TOP = 3
+MAX_QUESTIONS = 60
 UNAVAILABLE = Details(note="details unavailable")
 _PAGES = frozenset({Change.FIRED, Change.ESCALATED})
+# Operation and environment of an alert; one that it does not have may be any.
+_Place = tuple[str | None, str | None]
 
 
 class Enricher:
@@ -25,61 +29,88 @@ class Enricher:
     def __init__(self, measures: Measures) -> None:
         self._measures = measures
 
-    async def enriched(self, messages: Sequence[Message], *, wall: float) -> Sequence[Message]:
+    async def enriched(
+        self, messages: Sequence[Message], rules: Mapping[str, Rule], *, wall: float
+    ) -> Sequence[Message]:
         """Return the messages, with details where they page; their ids stay."""
-        if not any(map(_pages, messages)):
-            return messages
         window = _window(messages)
-        questions = _Questions.about(window)
+        asked = [_Asked.about(message, rules, window) for message in messages if _pages(message)]
+        if not asked:
+            return messages
+        # What all have in common comes first, so in a storm of many rules it is the shares that are left out.
+        common = [query for each in asked for query in each.common()]
+        further = [query for each in asked for query in each.further()]
+        questions = list(dict.fromkeys((*common, *further)))[:MAX_QUESTIONS]
         try:
-            answers = await self._measures.ask(questions.all(), wall=wall, seconds=TIMEOUT_SECONDS)
+            answers = await self._measures.ask(questions, wall=wall, seconds=TIMEOUT_SECONDS)
         except MeasuresError:
             return [_with(message, UNAVAILABLE) for message in messages]
-        return [
-            _with(message, _details(message, questions, answers)) if _pages(message) else message
-            for message in messages
-        ]
+        details = {each.message.id: each.details(answers) for each in asked}
+        return [_with(message, details.get(message.id)) for message in messages]
 
 
 @dataclass(frozen=True, slots=True)
-class _Questions:
+class _Asked:
+    """What is asked about a message."""
+
+    message: Message
     window: int
     average: Query
     errors: Query
     spent: Query
-    spent_by_model: Query
-    failed_by_model: Query
-    failed_by_priority: Query
+    contributions: tuple[Contribution, ...]
 
     @classmethod
-    def about(cls, window: int) -> _Questions:
-        by_model = ("operation", "model")
+    def about(cls, message: Message, rules: Mapping[str, Rule], window: int) -> _Asked:
+        rule = rules.get(_paging(message)[0].rule or "")
         return cls(
+            message,
             window,
-            Query("performance.duration_ms", "avg", window, None, ("operation",)),
-            Query("performance.errors", "ratio", window, "performance.count", ("operation",)),
-            Query("llm_call.cost_usd", "sum", window, None, ("operation",)),
-            Query("llm_call.cost_usd", "sum", window, None, by_model),
-            Query("llm_call.errors", "sum", window, None, by_model),
-            Query("performance.errors", "sum", window, None, ("operation", "gap_priority")),
+            Query("performance.duration_ms", "avg", window, None, WHERE),
+            Query("performance.errors", "ratio", window, "performance.count", WHERE),
+            Query("llm_call.cost_usd", "sum", window, None, WHERE),
+            contributions(rule, window),
         )
 
-    def all(self) -> list[Query]:
-        return [
-            self.average,
-            self.errors,
-            self.spent,
-            self.spent_by_model,
-            self.failed_by_model,
-            self.failed_by_priority,
-        ]
+    def common(self) -> tuple[Query, ...]:
+        return self.average, self.errors, self.spent
+
+    def further(self) -> list[Query]:
+        return [query for each in self.contributions for query in each.queries()]
+
+    def details(self, answers: Answers) -> Details:
+        places = _places(self.message)
+        average = _only(answers, self.average, places)
+        spent = _total(_only(answers, self.spent, places))
+        told = dict.fromkeys(operation for operation, _ in places if operation)
+        return Details(
+            operations=tuple(told or _busiest(average))[:MAX_OPERATIONS],
+            average_ms=_mean(average),
+            error_rate=_mean(_only(answers, self.errors, places)),
+            cost_per_hour_usd=None if spent is None else spent * 3_600 / self.window,
+            top=self._top(answers, places),
+        )
+
+    def _top(self, answers: Answers, places: Sequence[_Place]) -> tuple[tuple[str, float], ...]:
+        for each in self.contributions:
+            if any(query not in answers.found for query in each.queries()):
+                continue
+            part = _only(answers, each.part, places)
+            whole = _only(answers, each.whole, places) if each.whole is not None else {}
+            if found := shares(each, part, whole):
+                return tuple((f"{each.word} {name}", share) for name, share in found[:MAX_TOP])
+        return ()
+
+
+def _paging(message: Message) -> list[Item]:
+    return [item for item in message.items if item.change in _PAGES]
 
 
 def _pages(message: Message) -> bool:
-    return any(item.change in _PAGES for item in message.items)
+    return bool(_paging(message))
 
 
-def _with(message: Message, details: Details) -> Message:
+def _with(message: Message, details: Details | None) -> Message:
     return replace(message, details=details) if _pages(message) else message
 
 
@@ -89,46 +120,17 @@ def _window(messages: Iterable[Message]) -> int:
     return min(LONGEST, max(SHORTEST, max(windows, default=0) // 60 * 60))
 
 
-def _details(message: Message, asked: _Questions, answers: Answers) -> Details:
-    told = {
-        item.labels["operation"]: None
-        for item in message.items
-        if item.change in _PAGES and item.labels.get("operation")
+def _places(message: Message) -> list[_Place]:
+    found = ((item.labels.get(WHERE[0]), item.labels.get(WHERE[1])) for item in _paging(message))
+    return list(dict.fromkeys(found))
+
+
+def _only(answers: Answers, query: Query, places: Sequence[_Place]) -> Answer:
+    return {
+        group: told
+        for group, told in answers.found.get(query, {}).items()
+        if any(operation in {None, group[0]} and at in {None, group[1]} for operation, at in places)
     }
-    wanted = set(told) or None
-    average = _only(answers.found.get(asked.average, {}), wanted)
-    errors = _only(answers.found.get(asked.errors, {}), wanted)
-    spent = _total(_only(answers.found.get(asked.spent, {}), wanted))
-    return Details(
-        operations=tuple(told or _busiest(average))[:MAX_OPERATIONS],
-        average_ms=_mean(average),
-        error_rate=_mean(errors),
-        cost_per_hour_usd=None if spent is None else spent * 3_600 / asked.window,
-        top=_top(message, asked, answers, wanted),
-    )
-
-
-def _top(
-    message: Message, asked: _Questions, answers: Answers, wanted: set[str] | None
-) -> tuple[tuple[str, float], ...]:
-    """Return who has the greatest share in what is wrong: in money for a rule about it, else in errors."""
-    money = any(item.unit == "usd" and item.change in _PAGES for item in message.items)
-    questions = (
-        [("model", asked.spent_by_model)]
-        if money
-        else [("model", asked.failed_by_model), ("gap priority", asked.failed_by_priority)]
-    )
-    for word, query in questions:
-        shares = _shares(_only(answers.found.get(query, {}), wanted))
-        if shares:
-            return tuple((f"{word} {name}", share) for name, share in shares[:MAX_TOP])
-    return ()
-
-
-def _only(answer: Answer, operations: set[str] | None) -> Answer:
-    if operations is None:
-        return answer
-    return {group: told for group, told in answer.items() if group[0] in operations}
 
 
 def _total(answer: Answer) -> float | None:
@@ -144,15 +146,8 @@ def _mean(answer: Answer) -> float | None:
 
 
 def _busiest(answer: Answer) -> list[str]:
-    by_samples = sorted(answer.items(), key=lambda found: -found[1][1])
-    return [str(group[0]) for group, _ in by_samples[:3] if group[0] is not None]
-
-
-def _shares(answer: Answer) -> list[tuple[str, float]]:
-    sums: dict[str, float] = {}
-    for group, (value, _) in answer.items():
-        if value and group[1] is not None:
-            sums[group[1]] = sums.get(group[1], 0.0) + value
-    total = sum(sums.values())
-    found: Mapping[str, float] = {name: value / total for name, value in sums.items() if total > 0}
-    return sorted(found.items(), key=lambda share: (-share[1], share[0]))
+    samples: dict[str, float] = {}
+    for group, (_, count) in answer.items():
+        if group[0] is not None:
+            samples[group[0]] = samples.get(group[0], 0.0) + count
+    return sorted(samples, key=lambda name: -samples[name])[:3]

@@ -187,7 +187,7 @@ class Evaluator:
         decided = dispatch.decide(after, own=own, wall=wall, evaluated=evaluated)
         after = applied(after, decided)
         changes = self._refreshed(after, joined(changes, decided), judgement, own=own)
-        messages = await self._enricher.enriched(changes.messages, wall=wall)
+        messages = await self._enricher.enriched(changes.messages, after.rules, wall=wall)
         changes = replace(changes, messages=messages)
         if changes != _NOTHING:
             await self._ledger.commit(lease, changes, revision=world.revision)
