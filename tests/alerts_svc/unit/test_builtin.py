@@ -39,7 +39,7 @@ def test_evaluation_is_critical_while_it_fails() -> None:
         (True, None, 0, None),
         (True, None, 2, None),
         (True, None, 3, Severity.WARNING),
-        (True, "410 Gone", 0, Severity.WARNING),
+        (False, "410 Gone", 0, Severity.WARNING),
         (False, None, 9, None),
     ],
     ids=["well", "twice", "three times", "gone", "disabled by people"],

@@ -341,7 +341,10 @@ async def test_a_tick_without_an_evaluation_writes_only_what_changes(setup: Setu
 
 
 async def test_a_channel_that_was_given_up_on_is_told_of(setup: Setup) -> None:
-    setup.store.put_channel(Channel("hook", Kind.WEBHOOK, disabled_reason="410 Gone"))
+    setup.store.put_channel(Channel("hook", Kind.WEBHOOK))
+    lease = setup.keeper.lease
+    assert lease is not None
+    await setup.ledger.disable_channel(lease, "hook", "410 Gone")
 
     await setup.evaluator.tick()
     fired = setup.changes(builtin.CHANNEL_FAILING)

@@ -48,7 +48,8 @@ def channel(found: Channel, *, given_up: int) -> Finding:
 
     ``given_up`` counts them, back from the last. What people have disabled themselves does not fail.
     """
-    fails = found.enabled and (found.disabled_reason is not None or given_up >= GIVEN_UP)
+    # What the service has stopped using is not enabled any more either.
+    fails = found.disabled_reason is not None or (found.enabled and given_up >= GIVEN_UP)
     return Finding(Severity.WARNING if fails else None, float(given_up), float(GIVEN_UP), 1.0)
 
 
