@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from alerts_svc.domain.alert import Alert
 from alerts_svc.evaluator.evaluator import Evaluator
 from alerts_svc.evaluator.ticker import Ticker
 from alerts_svc.housekeeping import INTERVAL_SECONDS, Housekeeping, Periods
+from alerts_svc.identity import has_ended, this_process
 from alerts_svc.impairment import INTERVAL_SECONDS as LOOK_SECONDS
 from alerts_svc.impairment import Impairment, Journal
 from alerts_svc.instruments import Instruments
@@ -179,10 +178,6 @@ class _Acting:
     ears: Ears
 
 
-def _owner() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-
-
 def _watch(instruments: Instruments, evaluator: Evaluator, keeper: LeaseKeeper) -> None:
     def alerts() -> Mapping[str, Alert]:
         world = evaluator.world
@@ -201,8 +196,8 @@ def _acting(
     reach: _Reach,
     instruments: Instruments,
 ) -> _Acting:
-    leases = parts.leases(PostgresLeases(pool))
-    keeper = LeaseKeeper(leases, time, _owner(), ttl=settings.lease_seconds)
+    leases = parts.leases(PostgresLeases(pool, ended=has_ended))
+    keeper = LeaseKeeper(leases, time, this_process(), ttl=settings.lease_seconds)
     ledger = parts.ledger(PostgresLedger(pool))
     watch = ChannelWatch(pool, instruments, acting=lambda: keeper.lease is not None)
 

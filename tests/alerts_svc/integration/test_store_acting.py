@@ -214,3 +214,20 @@ async def test_before_the_migration_the_store_is_away_for_the_moment(running_pos
             await PostgresLeases(pool).campaign("first", ttl=TTL)
         with pytest.raises(transient_errors):
             await PostgresLedger(pool).load()
+
+
+async def test_a_lease_is_not_waited_for_when_its_owner_has_ended(
+    pool: asyncpg.Pool[asyncpg.Record],
+) -> None:
+    first = await PostgresLeases(pool).campaign("first", ttl=TTL)
+
+    waiting = await PostgresLeases(pool).campaign("second", ttl=TTL)
+    taken = await PostgresLeases(pool, ended=lambda owner: owner == "first").campaign(
+        "third", ttl=TTL
+    )
+
+    assert first is not None
+    assert taken is not None
+    assert waiting is None
+    assert taken.fence == first.fence + 1
+    assert taken.own >= first.own

@@ -29,15 +29,20 @@ class _Look:
 
 
 class PostgresLeases:
-    """``Leases`` on a row of ``alerts.leases``, for one process."""
+    """``Leases`` on a row of ``alerts.leases``, for one process.
+
+    ``ended`` tells of an owner's name that it acts no more for certain: then nobody waits for the end of its lease.
+    """
 
     def __init__(
         self,
         pool: asyncpg.Pool[asyncpg.Record],
         *,
         monotonic: Callable[[], float] = time.monotonic,
+        ended: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._pool = pool
+        self._ended = ended
         self._monotonic = monotonic
         self._look: _Look | None = None
 
@@ -52,7 +57,7 @@ class PostgresLeases:
     """
     _SEE = """
         SELECT
-            fence, own, greatest(0, extract(epoch FROM clock_timestamp()) - wall)::float8 AS passed,
+            owner, fence, own, greatest(0, extract(epoch FROM clock_timestamp()) - wall)::float8 AS passed,
             expires_at <= clock_timestamp()
                 OR expires_at > clock_timestamp() + $1::float8 * interval '1 second' AS free
         FROM alerts.leases
@@ -93,7 +98,7 @@ class PostgresLeases:
         seen = await self._pool.fetchrow(self._SEE, ttl)
         assert seen is not None
         look = self._watched(seen["fence"], seen["own"], asked)
-        if not seen["free"]:
+        if not seen["free"] and not self._ended(seen["owner"]):
             return None
         # The database's clock may have been set since; who has watched knows better how long it has been. Then the least
         # that it can have been, because what is sent too soon cannot be taken back.

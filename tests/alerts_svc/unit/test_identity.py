@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from alerts_svc.identity import has_ended, this_process
+
+TELL = "from alerts_svc.identity import this_process; print(this_process(), flush=True); input()"
+
+
+def test_the_process_itself_has_not_ended() -> None:
+    assert not has_ended(this_process())
+
+
+def test_a_killed_process_has_ended_also_before_its_parent_has_noticed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", TELL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        name = child.stdout.readline().strip()
+        alive = has_ended(name)
+
+        child.send_signal(signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+        assert not alive
+        assert has_ended(name)
+    assert has_ended(name)
+
+
+def test_a_stopped_process_has_not_ended() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", TELL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        name = child.stdout.readline().strip()
+
+        child.send_signal(signal.SIGSTOP)
+
+        assert not has_ended(name)
+        child.kill()
+
+
+def test_another_process_with_the_same_number_is_not_the_same() -> None:
+    name, _, began = this_process().rpartition(":")
+
+    assert has_ended(f"{name}:{int(began) - 1}")
+
+
+@pytest.mark.parametrize("name", ["", "host", "elsewhere:1-2:1:5", "host:::", "host::1:5"])
+def test_nothing_is_said_of_a_process_elsewhere(name: str) -> None:
+    assert not has_ended(name)
