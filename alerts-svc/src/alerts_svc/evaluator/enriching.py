@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
+
 from alerts_svc.clients.measures import Answers, Measures, MeasuresError
 from alerts_svc.domain.alert import Change
 from alerts_svc.domain.contribution import WHERE, Contribution, contributions, shares
 from alerts_svc.domain.message import Details, Item, Message
 from alerts_svc.domain.reading import Answer
 from alerts_svc.domain.rule import Query, Rule
+
+log = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 1.0
 SHORTEST, LONGEST = 60, 3_600
@@ -32,7 +36,16 @@ class Enricher:
     async def enriched(
         self, messages: Sequence[Message], rules: Mapping[str, Rule], *, wall: float
     ) -> Sequence[Message]:
-        """Return the messages, with details where they page; their ids stay."""
+        """Return the messages, with details where they page; their ids stay. Whatever fails here, they are told."""
+        try:
+            return await self._enriched(messages, rules, wall=wall)
+        except Exception:
+            log.exception("details_failed", messages=len(messages))
+            return [_with(message, UNAVAILABLE) for message in messages]
+
+    async def _enriched(
+        self, messages: Sequence[Message], rules: Mapping[str, Rule], *, wall: float
+    ) -> Sequence[Message]:
         window = _window(messages)
         asked = [_Asked.about(message, rules, window) for message in messages if _pages(message)]
         if not asked:
