@@ -13,7 +13,7 @@ from alerts_svc.domain.assessment import labels_of
 from alerts_svc.domain.labels import fingerprint
 from alerts_svc.domain.matcher import Matcher
 from alerts_svc.domain.message import Message
-from alerts_svc.domain.reading import Answer
+from alerts_svc.domain.reading import Answer, Group
 from alerts_svc.domain.rule import Query, Rule
 from alerts_svc.domain.silence import Silence
 from alerts_svc.domain.undelivered import CONSOLE
@@ -182,7 +182,7 @@ class Simulation:
             raise MeasuresError("metrics-svc does not answer")
         found: dict[Query, Answer] = {
             query: {
-                (operation,): (value, 100.0)
+                _group(query, operation): (value, 100.0)
                 for operation in self._plan.operations
                 if (value := self._levels.get((query.measure, operation))) is not None
             }
@@ -372,3 +372,7 @@ class Simulation:
         task = asyncio.create_task(what)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _group(query: Query, operation: str) -> Group:
+    return tuple(operation if name == "operation" else "some" for name in query.group_by)
