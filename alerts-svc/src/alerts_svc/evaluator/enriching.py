@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import structlog
 
@@ -11,7 +12,7 @@ from alerts_svc.clients.measures import Answers, Measures, MeasuresError
 from alerts_svc.domain.alert import Change
 from alerts_svc.domain.contribution import WHERE, Contribution, contributions, shares
 from alerts_svc.domain.message import Details, Item, Message
-from alerts_svc.domain.reading import Answer
+from alerts_svc.domain.reading import Answer, Group
 from alerts_svc.domain.rule import Query, Rule
 
 log = structlog.get_logger(__name__)
@@ -25,6 +26,7 @@ UNAVAILABLE = Details(note="details unavailable")
 _PAGES = frozenset({Change.FIRED, Change.ESCALATED})
 # Operation and environment of an alert; one that it does not have may be any.
 _Place = tuple[str | None, str | None]
+Value = tuple[float | None, float]
 
 
 class Enricher:
@@ -58,7 +60,8 @@ class Enricher:
             answers = await self._measures.ask(questions, wall=wall, seconds=TIMEOUT_SECONDS)
         except MeasuresError:
             return [_with(message, UNAVAILABLE) for message in messages]
-        details = {each.message.id: each.details(answers) for each in asked}
+        known = _Known(answers)
+        details = {each.message.id: each.details(known) for each in asked}
         return [_with(message, details.get(message.id)) for message in messages]
 
 
@@ -91,28 +94,58 @@ class _Asked:
     def further(self) -> list[Query]:
         return [query for each in self.contributions for query in each.queries()]
 
-    def details(self, answers: Answers) -> Details:
+    def details(self, known: _Known) -> Details:
         places = _places(self.message)
-        average = _only(answers, self.average, places)
-        spent = _total(_only(answers, self.spent, places))
+        average = known.only(self.average, places)
+        spent = _total(known.only(self.spent, places))
         told = dict.fromkeys(operation for operation, _ in places if operation)
         return Details(
             operations=tuple(told or _busiest(average))[:MAX_OPERATIONS],
             average_ms=_mean(average),
-            error_rate=_mean(_only(answers, self.errors, places)),
+            error_rate=_mean(known.only(self.errors, places)),
             cost_per_hour_usd=None if spent is None else spent * 3_600 / self.window,
-            top=self._top(answers, places),
+            top=self._top(known, places),
         )
 
-    def _top(self, answers: Answers, places: Sequence[_Place]) -> tuple[tuple[str, float], ...]:
+    def _top(self, known: _Known, places: Sequence[_Place]) -> tuple[tuple[str, float], ...]:
         for each in self.contributions:
-            if any(query not in answers.found for query in each.queries()):
+            if any(query not in known.found for query in each.queries()):
                 continue
-            part = _only(answers, each.part, places)
-            whole = _only(answers, each.whole, places) if each.whole is not None else {}
+            part = known.only(each.part, places)
+            whole = known.only(each.whole, places) if each.whole is not None else {}
             if found := shares(each, part, whole):
                 return tuple((f"{each.word} {name}", share) for name, share in found[:MAX_TOP])
         return ()
+
+
+class _Known:
+    """Answers, by operation: in a storm a hundred messages ask of ten thousand operations, each of its own alone."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.found = answers.found
+        self._by_operation: dict[Query, dict[str | None, dict[Group, Value]]] = {}
+
+    def only(self, query: Query, places: Sequence[_Place]) -> Answer:
+        """Return what was answered of any of the places."""
+        wanted = frozenset(places)
+        return {
+            group: told
+            for answer in self._near(query, wanted)
+            for group, told in answer.items()
+            if not wanted.isdisjoint(product((group[0], None), (group[1], None)))
+        }
+
+    def _near(self, query: Query, wanted: frozenset[_Place]) -> list[Answer]:
+        operations = {operation for operation, _ in wanted}
+        if None in operations:
+            return [self.found.get(query, {})]
+        if query not in self._by_operation:
+            parts: dict[str | None, dict[Group, Value]] = {}
+            for group, told in self.found.get(query, {}).items():
+                parts.setdefault(group[0], {})[group] = told
+            self._by_operation[query] = parts
+        known = self._by_operation[query]
+        return [known[operation] for operation in operations if operation in known]
 
 
 def _paging(message: Message) -> list[Item]:
@@ -136,14 +169,6 @@ def _window(messages: Iterable[Message]) -> int:
 def _places(message: Message) -> list[_Place]:
     found = ((item.labels.get(WHERE[0]), item.labels.get(WHERE[1])) for item in _paging(message))
     return list(dict.fromkeys(found))
-
-
-def _only(answers: Answers, query: Query, places: Sequence[_Place]) -> Answer:
-    return {
-        group: told
-        for group, told in answers.found.get(query, {}).items()
-        if any(operation in {None, group[0]} and at in {None, group[1]} for operation, at in places)
-    }
 
 
 def _total(answer: Answer) -> float | None:
