@@ -9,9 +9,9 @@ from alerts_svc.clients.measures import Answers
 from alerts_svc.domain import machine
 from alerts_svc.domain.alert import Alert, Transition
 from alerts_svc.domain.assessment import assess, labels_of, queries, readings
-from alerts_svc.domain.labels import ALERTNAME, Labels, fingerprint
+from alerts_svc.domain.labels import ALERTNAME, Labels, clean, fingerprint
 from alerts_svc.domain.reading import Failed, Finding, Group, Missing, Outcome
-from alerts_svc.domain.rule import BurnRate, Query, Rule
+from alerts_svc.domain.rule import Query, Rule
 from alerts_svc.domain.world import Changes, Evaluation
 
 Asked = Answers | Failed
@@ -181,10 +181,23 @@ def orphaned(rule: Rule | None, labels: Labels) -> str | None:
         return "rule_deleted"
     if not rule.enabled:
         return "rule_disabled"
-    condition = rule.condition
-    group_by = condition.group_by if isinstance(condition, BurnRate) else condition.query.group_by
+    asked = queries(rule)[0]
     if any(
-        labels.get(name) != value for name, value in rule.labels.items() if name not in group_by
+        labels.get(name, "") != clean(value)
+        for name, value in rule.labels.items()
+        if name not in asked.group_by
     ):
         return "rule_changed"
-    return "rule_changed" if labels.keys() - {ALERTNAME, *rule.labels, *group_by} else None
+    if labels.keys() - {ALERTNAME, *rule.labels, *asked.group_by}:
+        return "rule_changed"
+    return "rule_changed" if _is_left_out(asked, labels) else None
+
+
+def _is_left_out(asked: Query, labels: Labels) -> bool:
+    """Return whether the filters no longer let through what the labels say; no value reads as an empty one."""
+    for name, values in asked.filters:
+        if name in asked.group_by:
+            said = labels.get(name, "")
+            if said not in values and all(said != clean(value or "") for value in values):
+                return True
+    return False
