@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -35,6 +36,9 @@ def _run(environment: Mapping[str, str], log: str, mined: bool) -> None:
     os.dup2(file, 2)
     if names := environment.get("RESOLVE_FROM"):
         resolving.install(names)
+    if "LD_PRELOAD" in environment:
+        # It is read when a program begins.
+        os.execv(sys.executable, [sys.executable, "-m", _MINED if mined else "alerts_svc"])
     # Here, so that whoever only starts processes imports nothing of the service.
     if mined:
         from tests.faults.alerting.crashing import main  # noqa: PLC0415
