@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerts_svc.domain.alert import Change, State
 from alerts_svc.domain.channel import Kind
-from alerts_svc.domain.labels import fingerprint
+from alerts_svc.domain.outside import identity_of
 from alerts_svc.domain.world import Acknowledge, Close, Posted
 from tests.alerts_svc.scene import NOW, Scene, channels, told
 
@@ -81,7 +81,7 @@ def test_an_incident_that_somebody_closes_is_resolved() -> None:
 
 def test_later_commands_see_what_earlier_ones_did() -> None:
     scene = Scene()
-    identity = fingerprint(LABELS)
+    identity = identity_of(LABELS)
 
     changes = scene.commands(
         (posted(),), Acknowledge(identity, "ann", NOW + 60), Close(identity, "b")
@@ -125,5 +125,5 @@ def test_an_alert_that_nobody_vouches_for_any_more_is_told_as_no_data() -> None:
     scene.after(300).commands()
 
     assert told(scene.tick()) == {"console": "no_data", "slack": "no_data"}
-    assert scene.world.alerts[fingerprint(LABELS)].state is State.NO_DATA
+    assert scene.world.alerts[identity_of(LABELS)].state is State.NO_DATA
     assert scene.next() == 14_400

@@ -13,7 +13,7 @@ from alerts_svc.domain.channel import Channel, Kind
 from alerts_svc.domain.reading import Group
 from alerts_svc.domain.rule import Comparison, Query, Rule, Threshold
 from alerts_svc.domain.severity import Severity
-from alerts_svc.domain.world import Changes
+from alerts_svc.domain.world import Changes, Posted
 from alerts_svc.evaluator.evaluator import Evaluator
 from alerts_svc.evaluator.news import Announcement, Scope
 from alerts_svc.ports import Lease
@@ -355,6 +355,26 @@ async def test_a_channel_that_was_given_up_on_is_told_of(setup: Setup) -> None:
     assert fired == [(Change.FIRED, "")]
     reasons = [t.reason for t in setup.store.transitions.values() if t.change is Change.RESOLVED]
     assert reasons == ["channel_deleted"]
+
+
+async def test_what_others_post_takes_no_place_of_our_own_alerts(setup: Setup) -> None:
+    labels = {"alertname": "Slow", "operation": "a"}
+    impaired = dict(builtin.labels(builtin.EVALUATION_IMPAIRED))
+    at = setup.store.clock()
+    setup.store.put_command(
+        tuple(Posted(each, {}, at, None, "", at) for each in (labels, impaired))
+    )
+    await setup.evaluator.tick()
+    setup.measures.values["slow"] = {("a",): 20.0}
+
+    await setup.ticks(2)
+
+    firing = [a for a in setup.store.alerts.values() if a.state is State.FIRING]
+    assert sorted((a.labels["alertname"], a.rule or "") for a in firing) == [
+        ("EvaluationImpaired", ""),
+        ("Slow", ""),
+        ("Slow", "Slow"),
+    ]
 
 
 async def test_a_page_carries_when_its_events_happened(setup: Setup) -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from alerts_svc.domain import outside
 from alerts_svc.domain.alert import Alert, Change, State, Transition
 from alerts_svc.domain.channel import Kind
-from alerts_svc.domain.labels import fingerprint
 from alerts_svc.domain.machine import Step, open_incident, resolve
 from alerts_svc.domain.world import (
     Acknowledge,
@@ -73,7 +72,7 @@ class _Applying:
                 self._keep(alert, outside.expire(alert, own=self._own))
 
     def _receive(self, posted: Posted) -> None:
-        known = self._alert(fingerprint(outside.labels_of(posted)))
+        known = self._alert(outside.identity_of(outside.labels_of(posted)))
         after, transitions = outside.receive(known, posted, own=self._own, wall=self._wall)
         if known is None and after.state is State.INACTIVE and after.incident is None:
             # The end of something that was never heard of.

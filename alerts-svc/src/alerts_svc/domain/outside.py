@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from alerts_svc.domain import machine
 from alerts_svc.domain.alert import Alert, Change, Incident, State
-from alerts_svc.domain.labels import SEVERITY, fingerprint, safe
+from alerts_svc.domain.labels import SEVERITY, Labels, fingerprint, safe
 from alerts_svc.domain.machine import Step
 from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.world import Posted
@@ -23,6 +23,14 @@ def labels_of(posted: Posted) -> dict[str, str]:
     return safe(posted.labels)
 
 
+def identity_of(labels: Labels) -> str:
+    """Return the fingerprint under which an alert from elsewhere is kept.
+
+    No alert of our own rules has it, even if its labels are equal: neither can take the other's place.
+    """
+    return fingerprint({**labels, "": "outside"})
+
+
 def severity_of(alert: Alert) -> Severity:
     """Return how bad an alert from elsewhere is by its label, which may say anything."""
     said = alert.labels.get(SEVERITY, "").lower()
@@ -33,13 +41,11 @@ def receive(alert: Alert | None, posted: Posted, *, own: float, wall: float) -> 
     """Return the alert (``None``: none was known) after it was posted, and the transitions that this made.
 
     The earliest start is kept, the newest annotations win. An end before the present start is of an earlier episode and
-    changes nothing. Nor does anything that is said of an alert of our own rules, which we measure ourselves.
+    changes nothing.
     """
-    if alert is not None and alert.rule is not None:
-        return alert, ()
     if alert is None:
         labels = labels_of(posted)
-        alert = Alert(fingerprint=fingerprint(labels), labels=labels, updated_at=own)
+        alert = Alert(fingerprint=identity_of(labels), labels=labels, updated_at=own)
     skew = own - wall
     if posted.ends_at is not None and posted.ends_at <= posted.received_at:
         return _ended(alert, posted.ends_at + skew, own=own)
