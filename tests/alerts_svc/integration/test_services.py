@@ -77,6 +77,18 @@ async def test_slack_message_of_many_alerts_stays_within_its_limits(
     assert b"more" in body
 
 
+async def test_slack_takes_a_message_with_an_address_that_grows_when_it_is_escaped(
+    transports: Transports, slack: SlackReceiver
+) -> None:
+    item = replace(ITEM, annotations={"runbook_url": "https://x/" + "&" * 980})
+
+    result = await transports["slack"].send(to_slack(slack), message(item), wall=NOW)
+
+    assert result == Sent(200)
+    assert b"|Dashboard>" in slack.received[0].body
+    assert b"|Silence>" in slack.received[0].body
+
+
 async def test_slack_is_told_hostile_texts_as_text(
     transports: Transports, slack: SlackReceiver
 ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 from itsdangerous import URLSafeSerializer
 
@@ -25,6 +28,28 @@ def test_links_say_what_they_are_for() -> None:
     )
     assert LINKS.read(token(silence), wall=NOW).action == "silence"
     assert LINKS.acknowledge(ITEM, at=NOW) == acknowledge
+
+
+def test_links_lead_to_what_happened_and_to_the_numbers() -> None:
+    labels = {"alertname": "x", "operation": "a b&c=é\ud800", "environment": "production"}
+
+    address = LINKS.dashboard(replace(ITEM, labels=labels))
+
+    assert LINKS.timeline(ITEM) == f"https://windsock.example/api/alerts/{INCIDENT}/timeline"
+    assert address.startswith("https://windsock.example/api/metrics/dashboard?")
+    assert parse_qs(urlsplit(address).query) == {
+        "time_window_minutes": ["5"],
+        "operation": ["a b&c=é?"],
+        "environment": ["production"],
+    }
+
+
+def test_link_to_the_numbers_is_short_and_of_a_window_that_there_is() -> None:
+    item = replace(ITEM, labels={"operation": "é" * 200}, window_seconds=2_678_400)
+
+    assert LINKS.dashboard(item).endswith("/api/metrics/dashboard?time_window_minutes=43200")
+    assert LINKS.dashboard(replace(item, window_seconds=None)).endswith("=60")
+    assert LINKS.dashboard(replace(item, window_seconds=20)).endswith("=1")
 
 
 def test_link_ends_after_its_day() -> None:

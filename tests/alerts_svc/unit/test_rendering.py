@@ -12,6 +12,7 @@ import pytest
 from alerts_svc.domain.channel import Channel, Kind
 from alerts_svc.notify import webhook
 from alerts_svc.notify.console import MAX_LINE_BYTES, Console
+from alerts_svc.notify.lines import addresses
 from alerts_svc.notify.links import Links
 from alerts_svc.notify.rendering import without_secrets
 from alerts_svc.ports import Sent
@@ -129,11 +130,26 @@ async def test_block_of_the_console_tells_all_there_is() -> None:
         "most of it   gpt-4o (81 %)",
         "cost         $1.20 an hour",
         "- Turn the newest flag off",
+        "dashboard    https://windsock.example/api/metrics/dashboard?time_window_minutes=5&operation=chat",
+        f"timeline     https://windsock.example/api/alerts/{INCIDENT}/timeline",
         "runbook      https://runbooks.example/e",
         "acknowledge  https://windsock.example/api/alerts/links/",
         "flag new-prompt by ana: on for everybody",
     ):
         assert line in text
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [("https://prometheus.example/graph?g0", True), ("javascript:alert(1)", False), ("", False)],
+)
+def test_alert_from_elsewhere_leads_to_where_it_is_from(address: str, told: bool) -> None:
+    item = replace(ITEM, rule=None, generator_url=address)
+
+    found = dict(addresses(item, message(item), LINKS))
+
+    assert found.get("source") == (address if told else None)
+    assert "dashboard" not in found
 
 
 async def test_console_of_hostile_texts_stays_one_line() -> None:

@@ -113,6 +113,7 @@ def _alert(item: Item, message: Message, links: Links) -> dict[str, Any]:
         "impact": wording.impact(item, message.details),
         "actions": [plain(action, 300) for action in item.actions[:10]],
         "dashboard": links.dashboard(item),
+        "timeline": links.timeline(item),
     }
 
 

@@ -34,6 +34,7 @@ def facts(item: Item, message: Message) -> list[tuple[str, str]]:
     """Return what is known of an alert, each with its name; the details stand with the first."""
     pairs = [
         ("operation", wording.operation(item)),
+        ("labels", wording.labels(item)),
         ("current", wording.compared(item)),
         ("window", wording.window(item)),
         ("since", wording.since(item, message.created_at)),
@@ -48,15 +49,21 @@ def addresses(item: Item, message: Message, links: Links) -> list[tuple[str, str
     """Return the links of an alert, each with its name; what is over needs no acknowledging, a test nothing."""
     if message.reason == "test":
         return []
-    found = [("timeline", links.dashboard(item))]
-    runbook = plain(item.annotations.get("runbook_url", ""), 1000)
-    if runbook.startswith(("https://", "http://")) and " " not in runbook:
-        found.append(("runbook", runbook))
+    ours = item.rule is not None
+    first = ("dashboard", links.dashboard(item)) if ours else ("source", _web(item.generator_url))
+    runbook = ("runbook", _web(item.annotations.get("runbook_url", "")))
+    found = [pair for pair in (first, ("timeline", links.timeline(item)), runbook) if pair[1]]
     if item.change is not Change.RESOLVED:
         at = message.created_at
         found.append(("acknowledge", links.acknowledge(item, at=at)))
         found.append(("silence", links.silence(item, at=at)))
     return found
+
+
+def _web(text: str) -> str:
+    """Return an address of the web, empty for anything else: a link must not do more than lead somewhere."""
+    address = plain(text, 1000)
+    return address if address.startswith(("https://", "http://")) and " " not in address else ""
 
 
 def actions(item: Item) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlencode
 
 import msgspec
 from itsdangerous import BadData, URLSafeSerializer
@@ -14,6 +15,9 @@ from alerts_svc.domain.message import Item
 VALID_SECONDS = 86_400.0
 _SALT = "alerts-svc.link"
 _MAX_TOKEN = 1024
+_DASHBOARD_SECONDS = 3_600
+_MOST_MINUTES = 43_200
+_MAX_PART = 300
 
 Action = Literal["acknowledge", "silence"]
 
@@ -54,9 +58,21 @@ class Links:
         """Sign and read with another key from now on."""
         self._serializer = URLSafeSerializer(key, salt=_SALT)
 
-    def dashboard(self, item: Item) -> str:
+    def timeline(self, item: Item) -> str:
         """Return where an incident can be looked at: what happened, and who was told."""
         return f"{self.external_url}/api/alerts/{item.incident}/timeline"
+
+    def dashboard(self, item: Item) -> str:
+        """Return where the numbers of an alert's operation and environment are, of its rule's window."""
+        minutes = math.ceil((item.window_seconds or _DASHBOARD_SECONDS) / 60)
+        asked = {"time_window_minutes": min(minutes, _MOST_MINUTES)}
+        told = [urlencode(asked)]
+        for name in ("operation", "environment"):
+            part = urlencode({name: item.labels.get(name, "")}, errors="replace")
+            # A long one would make an address that some receivers refuse.
+            if item.labels.get(name) and len(part) <= _MAX_PART:
+                told.append(part)
+        return f"{self.external_url}/api/metrics/dashboard?{'&'.join(told)}"
 
     def acknowledge(self, item: Item, *, at: float) -> str:
         """Return a link that acknowledges the incident, valid for a day from ``at``."""

@@ -21,7 +21,9 @@ from alerts_svc.ports import Refused, Result, Retry, Sent
 MAX_CHARACTERS = 9_500
 _MAX_HEADER = 150
 _MAX_SECTION = 2_900
-_MAX_ADDRESS = 2_500
+_MAX_LINK = 1_000
+# Of all alerts of a message but the first, so that more of them fit.
+_FEW_LINKS = frozenset({"timeline", "acknowledge", "silence"})
 _MOST_ITEMS = 15
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 # The webhook itself is of no use any more: nobody should call it until somebody has looked.
@@ -108,7 +110,7 @@ def _blocks(message: Message, items: Sequence[Item], links: Links) -> list[dict[
     blocks += [_section(escaped(text, 500)) for text in notes]
     for number, item in enumerate(items):
         blocks.append(_section(_first(item, message) if number == 0 else _short(item, message)))
-        if linked := _links(item, message, links):
+        if linked := _links(item, message, links, all_of_them=number == 0):
             blocks.append(_context(linked))
     if left := unlisted(message, len(items)):
         blocks.append(_context(f"and {left} more"))
@@ -146,13 +148,17 @@ def _whole(lines: list[str]) -> str:
     return found
 
 
-def _links(item: Item, message: Message, links: Links) -> str:
-    parts = [
-        f"<{address.translate(_ESCAPES).replace('|', '%7C')}|{label.capitalize()}>"
-        for label, address in addresses(item, message, links)
-        if len(address) <= _MAX_ADDRESS
-    ]
-    return " · ".join(parts)
+def _links(item: Item, message: Message, links: Links, *, all_of_them: bool) -> str:
+    """Return the links that fit in one element; a long one of somebody's must not keep ours out."""
+    found = ""
+    for label, address in addresses(item, message, links):
+        if not all_of_them and label not in _FEW_LINKS:
+            continue
+        part = f"<{address.translate(_ESCAPES).replace('|', '%7C')}|{label.capitalize()}>"
+        joined = f"{found} · {part}" if found else part
+        if len(part) <= _MAX_LINK and len(joined) <= _MAX_SECTION:
+            found = joined
+    return found
 
 
 def _section(text: str) -> dict[str, Any]:

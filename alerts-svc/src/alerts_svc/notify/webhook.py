@@ -108,7 +108,7 @@ def _alert(item: Item, links: Links, names: int, longest: int) -> dict[str, Any]
         "annotations": plain_map(_foremost(item.annotations), names=names, limit=longest),
         "startsAt": rfc3339(item.starts_at),
         "endsAt": ZERO_TIME if item.ends_at is None else rfc3339(max(item.ends_at, item.starts_at)),
-        "generatorURL": plain(item.generator_url, 2048) or links.dashboard(item),
+        "generatorURL": plain(item.generator_url, 2048) or links.timeline(item),
         "fingerprint": item.fingerprint,
     }
 
@@ -163,6 +163,7 @@ def _own_alert(item: Item, message: Message, links: Links) -> dict[str, Any]:
         "actions": [plain(action, 300) for action in item.actions[:10]],
         "links": {
             "dashboard": links.dashboard(item),
+            "timeline": links.timeline(item),
             "acknowledge": links.acknowledge(item, at=message.created_at),
             "silence": links.silence(item, at=message.created_at),
         },
