@@ -82,7 +82,7 @@ def test_breach_is_an_episode_until_it_is_over() -> None:
     )
     assert found.pages == 2
     assert found.groups == 1
-    assert found.firing_seconds(0.0) == 4 * STEP
+    assert found.firing_seconds(BEGIN, BEGIN + 7 * STEP) == 4 * STEP
 
 
 def test_quiet_past_has_no_episodes() -> None:
@@ -101,7 +101,28 @@ def test_open_episode_counts_to_the_end() -> None:
     found = run(RULE, [0.5, 1.5, 1.5])
 
     assert spans(found) == [(2.0, None)]
-    assert found.firing_seconds(BEGIN + 3 * STEP) == STEP
+    assert found.firing_seconds(BEGIN, BEGIN + 3 * STEP) == STEP
+
+
+def test_nothing_happens_after_the_end_of_a_step_cut_short() -> None:
+    end = BEGIN + 2.5 * STEP
+    points = [Measured(BEGIN + index * STEP, 1.5, 30.0) for index in (1, 2)]
+    waits = replace(RULE, for_seconds=STEP)
+
+    found = backtest(RULE, {QUERY: {("ask",): points}}, begin=BEGIN, end=end, step_seconds=STEP)
+    early = backtest(waits, {QUERY: {("ask",): points}}, begin=BEGIN, end=end, step_seconds=STEP)
+    last = backtest(RULE, {QUERY: {("ask",): points[1:]}}, begin=BEGIN, end=end, step_seconds=STEP)
+
+    assert (spans(found), found.firing_seconds(BEGIN, end)) == ([(2.0, None)], STEP / 2)
+    assert spans(early) == []
+    assert (spans(last), last.firing_seconds(BEGIN, end)) == ([(2.5, None)], 0.0)
+
+
+def test_firing_counts_only_within_the_stretch_asked_for() -> None:
+    found = run(RULE, [1.5, 1.5, 1.5, 0.5])
+
+    assert spans(found) == [(1.0, 4.0)]
+    assert found.firing_seconds(BEGIN + 2 * STEP, BEGIN + 3 * STEP) == STEP
 
 
 def test_breach_shorter_than_for_but_longer_than_a_step_fires_within_the_step() -> None:

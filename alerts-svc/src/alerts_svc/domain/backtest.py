@@ -65,10 +65,10 @@ class Backtest:
         """Return how often somebody would have been told that something is wrong."""
         return sum(len(episode.pages) for episode in self.episodes)
 
-    def firing_seconds(self, end: float) -> float:
-        """Return how long alerts fired in sum; those that still do count until ``end``."""
+    def firing_seconds(self, begin: float, end: float) -> float:
+        """Return how long alerts fired between ``begin`` and ``end``, in sum."""
         return sum(
-            (end if episode.ends_at is None else episode.ends_at) - episode.starts_at
+            max(0.0, min(episode.ends_at or end, end) - max(episode.starts_at, begin))
             for episode in self.episodes
         )
 
@@ -95,7 +95,8 @@ def backtest(
     }
     runs: dict[Group, _Run] = {}
     for index in range(count):
-        at = float(first + (index + 1) * step_seconds)
+        # The last step may be cut short: nothing happens after the end.
+        at = min(float(first + (index + 1) * step_seconds), end)
         answers = {
             query: {group: steps[index] for group, steps in groups.items()}
             for query, groups in series.items()
@@ -106,7 +107,7 @@ def backtest(
                 if not reading.samples > 0:
                     continue
                 run = runs[group] = _Run(rule, group)
-            run.measured(reading, at, until=at + step_seconds)
+            run.measured(reading, at, until=min(at + step_seconds, end))
     episodes = [episode for run in runs.values() for episode in run.finished(end)]
     episodes.sort(key=lambda episode: (episode.starts_at, sorted(episode.labels.items())))
     return Backtest(tuple(episodes), step_seconds, len(runs))

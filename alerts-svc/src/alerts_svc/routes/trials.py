@@ -142,7 +142,7 @@ async def _backtest(request: Request[State], rule: Rule, past: wire.Past, step: 
         backtest, rule, histories, begin=begin, end=past.end, step_seconds=step
     )
     kept = tuple(
-        episode
+        replace(episode, pages=tuple(at for at in episode.pages if at >= past.begin))
         for episode in found.episodes
         if episode.ends_at is None or episode.ends_at > past.begin
     )

@@ -50,7 +50,7 @@ def tell_backtest(rule: Rule, past: Past, found: Backtest, notes: list[str]) -> 
             "critical": severities[Severity.CRITICAL],
             "pages": found.pages,
         },
-        "hours_firing": round(found.firing_seconds(past.end) / 3600, 3),
+        "hours_firing": round(found.firing_seconds(past.begin, past.end) / 3600, 3),
         "episodes": [_episode(episode) for episode in found.episodes[:MAX_EPISODES]],
         "truncated": max(0, len(found.episodes) - MAX_EPISODES),
     }
