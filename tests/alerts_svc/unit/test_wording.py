@@ -103,6 +103,36 @@ def test_every_change_has_words(change: Change | None) -> None:
     assert wording.status(replace(ITEM, change=change))
 
 
+def test_title_tells_alerts_of_one_rule_apart() -> None:
+    said = {"summary": "Model calls fail"}
+    labels = {"alertname": "LLMErrors", "environment": "staging", "model": "gpt-4o", "team": "a"}
+
+    item = replace(ITEM, annotations=said, labels=labels)
+
+    assert wording.title(item) == "Model calls fail: gpt-4o, staging"
+
+
+def test_title_repeats_nothing_that_its_summary_says() -> None:
+    part = replace(ITEM, labels={"operation": "err"})
+
+    assert wording.title(ITEM) == "Too many errors of chat"
+    assert wording.title(part) == "Too many errors of chat: err"
+
+
+def test_labels_are_those_that_tell_alerts_apart() -> None:
+    known = {"alertname": "A", "severity": "warning", "operation": "chat", "signal": "errors"}
+
+    item = replace(ITEM, labels=known | {"job": "api\nx", "environment": "", "provider": "openai"})
+
+    assert wording.labels(item) == "job=api x, provider=openai"
+
+
+def test_labels_without_end_are_counted() -> None:
+    item = replace(ITEM, labels={f"label_{n}": "x" for n in range(30)})
+
+    assert wording.labels(item).endswith("label_15=x and 22 more")
+
+
 def test_title_without_a_summary_names_what_it_is_about() -> None:
     assert wording.title(replace(ITEM, annotations={})) == "ErrorRate: chat"
     assert wording.title(replace(ITEM, annotations={}, labels={}, rule=None)) == "alert"

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 
 from alerts_svc.domain.alert import Change
-from alerts_svc.domain.labels import ALERTNAME
+from alerts_svc.domain.labels import ALERTNAME, SEVERITY
 from alerts_svc.domain.message import Details, Item, Message
 from alerts_svc.domain.plain import cut, plain
 from alerts_svc.domain.severity import Severity
 
 _COMPARED = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
+# What an alert is about, the first of it first.
+_WHERE = ("operation", "model", "target", "channel", "instance", "gap_priority", "environment")
+# Labels that are the same for all alerts of a rule of ours.
+_ROUTING = ("signal", "category")
+_MOST_LABELS = 8
 _PLACES = 3
 _MOST_PLACES = 6
 
@@ -140,16 +146,27 @@ def name(item: Item) -> str:
 
 
 def title(item: Item) -> str:
-    """Return what is wrong, in one line: the summary of the rule, or else its name and what it is about."""
-    summary = plain(item.annotations.get("summary", ""), 200)
-    if summary:
-        return summary
-    about = ", ".join(
-        plain(value, 60)
+    """Return what is wrong and where, in one line: the rule's summary or else its name, and what it does not say yet."""
+    what = plain(item.annotations.get("summary", ""), 200) or name(item)
+    values = (plain(item.labels.get(key, ""), 60) for key in _WHERE)
+    about = ", ".join(dict.fromkeys(value for value in values if not _says(what, value)))
+    return f"{what}: {about}" if about else what
+
+
+def _says(text: str, value: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None if value else True
+
+
+def labels(item: Item) -> str:
+    """Return the labels that tell the alert from others of its rule, without the operation."""
+    known = {ALERTNAME, SEVERITY, *_ROUTING, "operation"}
+    pairs = [
+        f"{plain(key, 40)}={plain(value, 60)}"
         for key, value in sorted(item.labels.items())
-        if key in {"operation", "model", "target", "channel", "instance"} and value
-    )
-    return f"{name(item)}: {about}" if about else name(item)
+        if key not in known and value
+    ]
+    more = f" and {len(pairs) - _MOST_LABELS} more" if len(pairs) > _MOST_LABELS else ""
+    return ", ".join(pairs[:_MOST_LABELS]) + more
 
 
 def operation(item: Item) -> str:

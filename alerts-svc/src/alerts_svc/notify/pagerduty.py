@@ -71,7 +71,7 @@ def _event(item: Item, message: Message, links: Links) -> Event:
         return event
     event |= {
         "client": "Windsock",
-        "client_url": links.dashboard(item),
+        "client_url": links.timeline(item),
         "links": [
             {"href": address, "text": label}
             for label, address in addresses(item, message, links)
@@ -100,8 +100,7 @@ def _payload(item: Item, message: Message) -> dict[str, Any]:
 
 
 def _summary(item: Item) -> str:
-    compared = wording.compared(item)
-    text = f"{wording.title(item)}: {compared}" if compared else wording.title(item)
+    text = ", ".join(part for part in (wording.title(item), wording.compared(item)) if part)
     said = wording.status(item)
     return text if item.change in {None, Change.FIRED} else f"[{said}] {text}"
 
