@@ -16,7 +16,6 @@ from alerts_svc.domain.rule import BurnRate, BurnWindow, Comparison, Query, Rule
 from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.silence import Silence
 from alerts_svc.domain.world import Changes
-from alerts_svc.ports import Retry
 from alerts_svc.store.changes import ChangeEvents
 from alerts_svc.store.channels import Channels
 from alerts_svc.store.configurations import Configurations
@@ -27,7 +26,7 @@ from alerts_svc.store.ledger import PostgresLedger
 from alerts_svc.store.rules import Rules
 from alerts_svc.store.silences import Silences
 from alerts_svc.wire.defaults import default_configuration, default_rules
-from tests.alerts_svc.contract_ledger import LATER, message
+from tests.alerts_svc.contract_ledger import message
 from windsock_kit.errors import ConflictError, NotFoundError
 
 QUERY = Query("duration_ms", "p95", 300, group_by=("operation",), filters=(("model", ("a", None)),))
@@ -197,7 +196,7 @@ async def test_channels_change_and_go(pool: Any) -> None:
         await channels.get("slack")
 
 
-async def test_what_waits_for_a_deleted_channel_is_withdrawn(pool: Any) -> None:
+async def test_what_waits_for_a_deleted_channel_is_left_to_whoever_sends(pool: Any) -> None:
     await Channels(pool).create(SLACK)
     ledger = PostgresLedger(pool)
     lease = await PostgresLeases(pool).campaign("first", ttl=8.0)
@@ -206,23 +205,7 @@ async def test_what_waits_for_a_deleted_channel_is_withdrawn(pool: Any) -> None:
 
     await Channels(pool).delete("slack")
 
-    assert await ledger.queues() == []
-    assert await pool.fetchval("SELECT status FROM alerts.deliveries") == "withdrawn"
-
-
-async def test_what_is_withdrawn_during_an_attempt_is_not_tried_again(pool: Any) -> None:
-    await Channels(pool).create(SLACK)
-    ledger = PostgresLedger(pool)
-    lease = await PostgresLeases(pool).campaign("first", ttl=8.0)
-    assert lease is not None
-    await ledger.commit(lease, Changes(messages=[message("m")]), revision=lease.revision)
-    [delivery] = await ledger.due("slack", own=LATER, limit=1)
-    await ledger.begin_attempt(lease, delivery, own=1.0)
-    await Channels(pool).delete("slack")
-
-    await ledger.end_attempt(lease, delivery, Retry("500"), own=2.0, next_at=3.0)
-
-    assert await ledger.queues() == []
+    assert await ledger.queues() == ["slack"]
 
 
 async def test_the_configuration_is_read_as_it_was_written(pool: Any) -> None:

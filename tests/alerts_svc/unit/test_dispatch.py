@@ -93,14 +93,14 @@ def test_a_resolve_reaches_a_channel_that_was_told_although_it_was_disabled() ->
     assert set(told(scene.tick())) == {"console", "slack"}
 
 
-def test_a_channel_that_was_deleted_is_not_told_of_the_end() -> None:
+def test_the_end_is_told_to_a_channel_that_was_deleted_for_whoever_stands_in() -> None:
     scene = Scene()
     scene.fires("answer")
     scene.tick()
     scene.world = replace(scene.world, channels={})
     scene.clears("answer")
 
-    assert set(told(scene.tick())) == {"console"}
+    assert set(told(scene.tick())) == {"console", "slack"}
 
 
 def test_what_was_over_before_it_was_told_is_never_told() -> None:

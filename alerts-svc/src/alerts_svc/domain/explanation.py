@@ -31,7 +31,7 @@ class Queued:
     """A message about the alert, as it stands in the outbox.
 
     ``sequence`` is the transition that it tells, ``None`` if it only stands in for another channel's; ``status`` is
-    ``waiting``, ``sent``, ``failed`` or ``withdrawn``, and ``why`` says why it was not sent.
+    ``waiting``, ``sent`` or ``failed``, and ``why`` says why it was not sent.
     """
 
     message: str

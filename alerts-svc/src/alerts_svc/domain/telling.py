@@ -13,7 +13,7 @@ from alerts_svc.domain.composing import News, Setting, compose, priority
 from alerts_svc.domain.grouping import Free, begun, members
 from alerts_svc.domain.holding import Holder
 from alerts_svc.domain.message import MAX_ITEMS, Message
-from alerts_svc.domain.routing import CONSOLE, Destination, Router, labelled
+from alerts_svc.domain.routing import Destination, Router, labelled
 from alerts_svc.domain.world import Group, World
 
 # Incidents that one pager channel is told of in one tick; it takes each by itself.
@@ -117,11 +117,8 @@ class _Telling:
         """Return the channels that news is for, ``None`` for all that the routes say."""
         incident = news.incident
         if news.change is Change.RESOLVED:
-            return frozenset(
-                name
-                for name in incident.channels
-                if name == CONSOLE or name in self._world.channels
-            )
+            # The sender turns over to the fallback what is for a channel that was removed: its readers may be there now.
+            return incident.channels
         if news.change is Change.ACKNOWLEDGED:
             return frozenset(name for name in incident.channels if self._is_pager(name))
         return incident.behind if catching_up else None

@@ -6,7 +6,7 @@ CREATE TABLE alerts.deliveries (
     channel      text NOT NULL,
     group_hash   bytea NOT NULL,
     status       text NOT NULL DEFAULT 'waiting'
-        CHECK (status IN ('waiting', 'sent', 'failed', 'withdrawn')),
+        CHECK (status IN ('waiting', 'sent', 'failed')),
     attempts     integer NOT NULL DEFAULT 0,
     since        double precision NOT NULL,
     next_at      double precision NOT NULL DEFAULT '-infinity',

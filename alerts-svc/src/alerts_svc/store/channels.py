@@ -35,15 +35,6 @@ _REPLACE = """
     RETURNING name, kind, settings, enabled, disabled_reason, version
 """
 _DELETE = "DELETE FROM alerts.channels WHERE name = $1"
-_WITHDRAW = """
-    UPDATE alerts.deliveries
-    SET status = 'withdrawn', reason = 'the channel was deleted',
-        finished_at = (
-            SELECT own + greatest(0, extract(epoch FROM clock_timestamp()) - wall)
-            FROM alerts.leases WHERE name = 'acting'
-        )
-    WHERE channel = $1 AND status = 'waiting'
-"""
 _DISABLE = """
     UPDATE alerts.channels
     SET enabled = false, disabled_reason = $2, version = version + 1
@@ -87,14 +78,13 @@ class Channels:
         return _channel(row)
 
     async def delete(self, name: str, expected_version: int | None = None) -> None:
-        """Remove a channel; what waits for it is withdrawn."""
+        """Remove a channel; whoever sends turns what waits for it over to the fallback and the console."""
         if name == CONSOLE:
             raise ConflictError("the console cannot be deleted")
         async with self._pool.acquire() as connection, connection.transaction():
             await fencing.grow(connection)
             await _expect(connection, name, expected_version)
             await connection.execute(_DELETE, name)
-            await connection.execute(_WITHDRAW, name)
 
 
 async def read(

@@ -12,7 +12,7 @@ from alerts_svc.store import fencing
 from alerts_svc.store.content import load_message, text
 from windsock_kit.errors import ConflictError, NotFoundError
 
-WAITING, SENT, FAILED, WITHDRAWN = "waiting", "sent", "failed", "withdrawn"
+WAITING, SENT, FAILED = "waiting", "sent", "failed"
 REPLAY = "replay"
 
 

@@ -163,8 +163,7 @@ async def queues(pool: asyncpg.Pool[asyncpg.Record]) -> list[str]:
     return [row["channel"] for row in await pool.fetch(_QUEUES)]
 
 
-# One statement each: a send waits for both. The lease is held as in ``fencing``. What was withdrawn during an attempt
-# is not tried again.
+# One statement each: a send waits for both. The lease is held as in ``fencing``.
 _BEGIN = """
     WITH held AS (
         SELECT fence FROM alerts.leases
@@ -188,7 +187,7 @@ _END = """
         FOR KEY SHARE
     ), ended AS (
         UPDATE alerts.deliveries
-        SET status = CASE WHEN status = 'withdrawn' AND $4 = 'waiting' THEN status ELSE $4 END,
+        SET status = $4,
             next_at = coalesce($6::float8, next_at),
             finished_at = CASE WHEN $4 = 'waiting' THEN NULL ELSE $5::float8 END,
             reason = $8

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from alerts_svc.store.deliveries import FAILED, SENT, WAITING, WITHDRAWN, Attempt, KeptDelivery
+from alerts_svc.store.deliveries import FAILED, SENT, WAITING, Attempt, KeptDelivery
 from alerts_svc.wire.decoding import Short, decode
 from alerts_svc.wire.times import Clocks, instant
 
@@ -21,7 +21,6 @@ class DeliveryStatus(StrEnum):
     WAITING = WAITING
     SENT = SENT
     FAILED = FAILED
-    WITHDRAWN = WITHDRAWN
 
 
 class ReplayBody(msgspec.Struct, forbid_unknown_fields=True):
