@@ -26,3 +26,21 @@ async def test_what_ends_while_the_store_is_asked_is_not_sent_again() -> None:
         await asyncio.sleep(5.0)
 
     assert [told.id for _, told in bench.sent] == [message(1).id]
+
+
+@in_virtual_time
+async def test_messages_keep_apart_though_the_store_holds_up_the_first() -> None:
+    slow = iter([0.8])
+
+    async def unevenly(point: str) -> None:
+        if point == "begin_attempt:after":
+            await asyncio.sleep(next(slow, 0.0))
+
+    bench = Bench(points=unevenly)
+    bench.put(message(1, "chat"), message(1, "chat", incident="another"))
+
+    async with bench.sender.running():
+        await asyncio.sleep(5.0)
+
+    first, second = (at for at, _ in bench.sent)
+    assert second - first >= 1.0

@@ -74,11 +74,22 @@ class Courier:
         self._wake = wake
         self._deadlines: set[asyncio.Timeout] = set()
 
-    async def attempt(self, channel: Channel, delivery: Delivery, world: World) -> Result:
-        """Make one attempt. Raises ``LeaseLostError`` if this process does not act (any more)."""
+    async def attempt(
+        self,
+        channel: Channel,
+        delivery: Delivery,
+        world: World,
+        *,
+        sending: Callable[[], None] = lambda: None,
+    ) -> Result:
+        """Make one attempt. Raises ``LeaseLostError`` if this process does not act (any more).
+
+        ``sending`` is called once the store knows of the attempt, right before the receiver does.
+        """
         lease = self._lease()
         try:
             await self._ledger.begin_attempt(lease, delivery, own=self._time.own())
+            sending()
             result = await self._send(lease, channel, delivery.message)
             self._instruments.attempts.labels(channel.kind.value, _outcome(result)).inc()
             await self._settle(lease, delivery, result, world)

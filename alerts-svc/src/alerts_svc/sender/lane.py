@@ -179,7 +179,13 @@ class Lane:
         if channel is None:
             await self._courier.abandon(delivery, self._unusable(world), world)
             return
-        result = await self._courier.attempt(channel, delivery, world)
+        spacing = limits(channel.kind).spacing_seconds
+
+        def sending() -> None:
+            # The store may have taken its time since the attempt began; what the receiver bears counts from here.
+            self._pace.used(self._time.monotonic(), spacing)
+
+        result = await self._courier.attempt(channel, delivery, world, sending=sending)
         if isinstance(result, Refused) and result.gone:
             # The world that says so comes a moment later.
             self._gone = channel.version
