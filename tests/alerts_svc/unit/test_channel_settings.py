@@ -88,6 +88,7 @@ async def test_right_settings_pass(
         (Kind.SLACK, {"url": "http://hooks.slack.com/services/x"}, "settings.url"),
         (Kind.SLACK, {"url": "https://10.0.0.1/"}, "settings.url"),
         (Kind.PAGERDUTY, {"routing_key": "short"}, "settings.routing_key"),
+        (Kind.PAGERDUTY, {"routing_key": "R" * 32 + "\n"}, "settings.routing_key"),
         (Kind.WEBHOOK, HOOK | {"secret": "whsec_short"}, "settings.secret"),
         (Kind.WEBHOOK, HOOK | {"headers": {"Host": "inner"}}, "settings.headers.Host"),
         (Kind.WEBHOOK, HOOK | {"headers": {"X-A": "b\r\nX-B: c"}}, "settings.headers.X-A"),

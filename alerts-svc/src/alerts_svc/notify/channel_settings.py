@@ -62,7 +62,7 @@ class _Slack(_Settings, frozen=True):
 
 
 class _PagerDuty(_Settings, frozen=True):
-    routing_key: Annotated[str, Meta(pattern="^[A-Za-z0-9]{32}$")]
+    routing_key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]{32}\Z")]
     url: Text = PAGERDUTY_URL
 
 

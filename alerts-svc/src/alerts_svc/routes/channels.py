@@ -48,6 +48,8 @@ async def create(request: Request[State]) -> Response:
     if given.kind is Kind.CONSOLE or given.name == CONSOLE:
         raise ConflictError("there is one console, and it is always there")
     settings = await check_settings(given.kind, given.settings, request.state["guard"])
+    if len(await request.state["channels"].all()) >= wire.MAX_CHANNELS:
+        raise ConflictError(f"there are {wire.MAX_CHANNELS} channels, and no more are possible")
     made = await request.state["channels"].create(
         Channel(given.name, given.kind, settings, given.enabled)
     )

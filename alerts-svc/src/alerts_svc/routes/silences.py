@@ -32,7 +32,9 @@ async def create(request: Request[State]) -> Response:
     no_parameters(request.query_params)
     wall = request.state["time"].wall()
     wanted = wire.parse_silence(await body_of(request), identity=str(uuid.uuid4()), wall=wall)
-    made = await request.state["silences"].create(wanted)
+    silences = request.state["silences"]
+    wire.check_room(await silences.all(), wall)
+    made = await silences.create(wanted)
     return json(wire.tell_silence(made, wall), 201, {"Location": f"/api/alerts/silences/{made.id}"})
 
 

@@ -21,8 +21,9 @@ from alerts_svc.state import State
 from alerts_svc.store.ledger import PostgresLedger
 from alerts_svc.version import VERSION
 from alerts_svc.wire import alertmanager, alertmanager_configuration
+from alerts_svc.wire.silences import check_room
 from windsock_kit.clock import utc_now
-from windsock_kit.errors import BadRequestError, InvalidError, ServiceError
+from windsock_kit.errors import BadRequestError, ConflictError, InvalidError, ServiceError
 from windsock_kit.postgres import unavailable
 from windsock_kit.responses import json
 
@@ -40,7 +41,7 @@ def spoken(handler: Handler) -> Handler:
             with unavailable("the store is away; try again"):
                 return await handler(request)
         except ServiceError as error:
-            wrong = isinstance(error, InvalidError | BadRequestError)
+            wrong = isinstance(error, InvalidError | BadRequestError | ConflictError)
             text = f"{error.path}: {error.detail}" if error.path else error.detail
             return json(text, 400 if wrong else error.status, error.headers())
 
@@ -169,6 +170,7 @@ async def post_silence(request: Request[State]) -> Response:
     old = None if posted.id is None else await store.get(posted.id)
     if old is not None and _may_stay(old, posted, wall):
         return json({"silenceID": (await store.replace(posted.over(old))).id})
+    check_room(await store.all(), wall)
     made = await store.create(posted.anew(wall))
     if old is not None and old.ends_at > wall:
         # Only now: at no time are both out of force.

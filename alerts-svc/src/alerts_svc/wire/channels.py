@@ -11,6 +11,7 @@ from alerts_svc.domain.channel import Channel, Kind
 from alerts_svc.wire.decoding import Identifier, decode
 
 Answer = dict[str, Any]
+MAX_CHANNELS = 200
 
 
 class ChannelBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

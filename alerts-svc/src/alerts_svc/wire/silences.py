@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from windsock_kit.errors import ConflictError, InvalidError
 Answer = dict[str, Any]
 
 MAX_MINUTES = 525_600
+MAX_SILENCES = 5_000
 
 
 class SilenceState(StrEnum):
@@ -75,6 +77,14 @@ def _check_narrow(matchers: tuple[Matcher, ...]) -> None:
         raise InvalidError(
             "these matchers match everything; at least one must not match an empty value",
             path="matchers",
+        )
+
+
+def check_room(held: Iterable[Silence], wall: float) -> None:
+    """Refuse one more silence where there are too many: each is held against every alert at every decision."""
+    if sum(silence.ends_at > wall for silence in held) >= MAX_SILENCES:
+        raise ConflictError(
+            f"there are {MAX_SILENCES} silences that are not over, and no more are possible"
         )
 
 
