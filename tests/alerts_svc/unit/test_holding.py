@@ -39,7 +39,7 @@ def test_what_was_silenced_until_it_was_over_is_never_told() -> None:
     changes = scene.tick()
 
     assert changes.messages == ()
-    assert [one.outcome for one in changes.decisions] == ["not_told"]
+    assert decided(changes) == [("resolved", "not_told", "silence:s1")]
 
 
 def test_a_silenced_alert_whose_page_was_told_still_resolves() -> None:

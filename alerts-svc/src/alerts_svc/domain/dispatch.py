@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from alerts_svc.domain.alert import Alert, Change, Decision, Incident, State, Transition
 from alerts_svc.domain.channel import Kind
-from alerts_svc.domain.composing import News, began_at, heartbeat, priority
+from alerts_svc.domain.composing import News, began_at, heartbeat, priority, rule_of
 from alerts_svc.domain.grouping import Free, is_released, open_groups
 from alerts_svc.domain.holding import (
     GROUP_INTERVAL,
     Holder,
-    cooldown_end,
     released_at,
     reminder_at,
 )
+from alerts_svc.domain.machine import forgettable
 from alerts_svc.domain.message import Message
 from alerts_svc.domain.routing import Router, labelled
 from alerts_svc.domain.severity import Severity
@@ -234,7 +234,7 @@ class _Deciding:
         return alert
 
     def _keep_or_forget(self, alert: Alert, *, changed: bool) -> None:
-        if _is_forgettable(self._world, alert, own=self._own):
+        if forgettable(alert, rule_of(self._world.rules, alert), own=self._own):
             self.forgotten.append(alert.fingerprint)
         elif changed:
             self.alerts[alert.fingerprint] = alert
@@ -258,12 +258,6 @@ def _is_past(alert: Alert, incident: Incident) -> bool:
     if incident.owed is Change.ESCALATED:
         return incident.severity is not Severity.CRITICAL
     return incident.owed is Change.NO_DATA and alert.state is State.FIRING
-
-
-def _is_forgettable(world: World, alert: Alert, *, own: float) -> bool:
-    if alert.state is not State.INACTIVE:
-        return False
-    return alert.fired_at is None or own >= cooldown_end(world, alert, alert.fired_at)
 
 
 def _order(free: Free) -> tuple[int, bool, tuple[int, int, float, str]]:

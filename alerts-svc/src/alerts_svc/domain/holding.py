@@ -10,6 +10,7 @@ from alerts_svc.domain.composing import rule_of
 from alerts_svc.domain.configuration import MuteWindow
 from alerts_svc.domain.inhibition import Inhibitor
 from alerts_svc.domain.labels import Labels
+from alerts_svc.domain.machine import cooldown_end
 from alerts_svc.domain.mute import ends_at, is_muted
 from alerts_svc.domain.severity import rank
 from alerts_svc.domain.silencing import Silencer
@@ -22,9 +23,6 @@ MUTE = "mute"
 COOLDOWN = "cooldown"
 ACKNOWLEDGED = "acknowledged"
 GROUP_INTERVAL = "group_interval"
-
-# Of alerts from elsewhere, and of those whose rule is gone.
-COOLDOWN_SECONDS = 900.0
 
 
 class Holder:
@@ -71,7 +69,7 @@ class Holder:
             return False
         return (
             fired_at is not None
-            and self._own < cooldown_end(self._world, alert, fired_at)
+            and self._own < cooldown_end(rule_of(self._world.rules, alert), fired_at)
             and rank(incident.severity) <= rank(told)
         )
 
@@ -90,12 +88,6 @@ class Holder:
             for window in self._world.configuration.mute_windows
             if is_muted(window, wall=self._wall)
         )
-
-
-def cooldown_end(world: World, alert: Alert, since: float) -> float:
-    """Return until when an alert that was told of at ``since`` is not told of anew (own time)."""
-    rule = rule_of(world.rules, alert)
-    return since + (COOLDOWN_SECONDS if rule is None else rule.cooldown_seconds)
 
 
 def acknowledged(incident: Incident, *, own: float) -> bool:
@@ -123,7 +115,7 @@ def released_at(world: World, alert: Alert, *, own: float, wall: float) -> float
         return _window_end(world.configuration.mute_windows, name, own=own, wall=wall)
     if kind == COOLDOWN:
         since = alert.fired_at if incident.owed is Change.FIRED else incident.told_at
-        return own if since is None else cooldown_end(world, alert, since)
+        return own if since is None else cooldown_end(rule_of(world.rules, alert), since)
     if kind == ACKNOWLEDGED:
         return incident.acknowledged_until
     return None

@@ -15,7 +15,7 @@ from alerts_svc.domain.severity import Severity, rank
 
 Step = tuple[Alert, tuple[Transition, ...]]
 
-# Of an alert from elsewhere, and of a rule that is gone.
+# Of an alert from elsewhere, and of one whose rule is gone.
 COOLDOWN_SECONDS = 900.0
 
 _INCIDENTS = uuid.UUID("6f1d5a0e-5f0f-5a57-9d0a-5b8f6f4f9c11")
@@ -75,8 +75,12 @@ def forgettable(alert: Alert, rule: Rule | None, *, own: float) -> bool:
     """Return whether nothing of the alert need be kept: it is inactive, told, and its cooldown is over."""
     if alert.state is not State.INACTIVE or alert.incident is not None:
         return False
-    cooldown = COOLDOWN_SECONDS if rule is None else rule.cooldown_seconds
-    return alert.fired_at is None or own - alert.fired_at >= cooldown
+    return alert.fired_at is None or own >= cooldown_end(rule, alert.fired_at)
+
+
+def cooldown_end(rule: Rule | None, since: float) -> float:
+    """Return until when an alert that was told of at ``since`` is not told of anew (own time)."""
+    return since + (COOLDOWN_SECONDS if rule is None else rule.cooldown_seconds)
 
 
 def only_measured(before: Alert, after: Alert) -> bool:
@@ -141,7 +145,8 @@ def _moved(incident: Incident, change: Change, *, own: float) -> Incident:
         sequence=incident.sequence + 1,
         owed=owed,
         owed_at=incident.owed_at if same else own if owed else None,
-        held_by=incident.held_by if same else None,
+        # What is over before it was told was not told for the same reason as before.
+        held_by=incident.held_by if same or change is Change.RESOLVED else None,
         resolved_at=own if change is Change.RESOLVED else None,
     )
 

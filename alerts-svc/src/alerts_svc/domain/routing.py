@@ -53,7 +53,6 @@ class Router:
         self._usable = tuple(
             sorted(name for name, found in channels.items() if name != CONSOLE and usable(found))
         )
-        self._prefixes: dict[str, str] = {}
 
     def destinations(self, labels: Labels) -> tuple[Destination, ...]:
         """Return the groups of an alert, at least one; no channel is in two of them, and one has the console.
