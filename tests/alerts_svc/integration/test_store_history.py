@@ -13,7 +13,7 @@ from alerts_svc.domain.channel import Channel, Kind
 from alerts_svc.domain.message import ChangeEvent, Item
 from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.silence import Silence
-from alerts_svc.domain.world import Changes, Evaluation
+from alerts_svc.domain.world import Changes, Evaluation, joined
 from alerts_svc.ports import Lease, Refused, Retry, Sent
 from alerts_svc.store.alerts import Alerts, Past
 from alerts_svc.store.changes import ChangeEvents
@@ -88,6 +88,21 @@ def resolved(alert: Alert, at: float) -> Changes:
 
 async def names(pool: Any, past: Past) -> list[str]:
     return [episode.id for episode in await Alerts(pool).history(past)]
+
+
+async def test_what_came_and_went_in_one_commit_is_in_the_history_with_its_labels(
+    pool: Any, actor: Acting
+) -> None:
+    alert = firing("a", 1.0)
+    both = joined(fired(alert), resolved(alert, 1.0))
+    await actor.commit(joined(both, Changes(forgotten=[alert.fingerprint])))
+
+    found = await Alerts(pool).by_id("a")
+
+    assert found.alert is None
+    assert found.episode is not None
+    assert found.episode.labels == alert.labels
+    assert found.episode.rule == alert.rule
 
 
 async def test_what_is_active_is_told_newest_first(pool: Any, actor: Acting) -> None:

@@ -65,6 +65,8 @@ def test_two_steps_joined_do_what_they_did_one_after_the_other() -> None:
 
     assert applied(WORLD, both) == applied(applied(WORLD, first), then)
     assert set(both.forgotten) == {"c"}
+    # Its labels are for the history.
+    assert "c" in {one.fingerprint for one in both.alerts}
     assert both.consumed == (1, 2)
     assert both.evaluation == first.evaluation
     assert both.heartbeat_at == 6.0

@@ -99,7 +99,8 @@ class Evaluation:
 class Changes:
     """What one decision changes; it is committed whole, or not at all.
 
-    ``alerts`` replace those of the same fingerprint; one that is inactive and out of its cooldown is in ``forgotten``.
+    ``alerts`` replace those of the same fingerprint; one that is inactive and out of its cooldown is in ``forgotten``,
+    and is gone even if it is among the former. So with ``ended_groups``.
     ``consumed`` are the commands that it is the answer to.
     """
 
@@ -128,7 +129,10 @@ def applied(world: World, changes: Changes) -> World:
 
 
 def joined(first: Changes, then: Changes) -> Changes:
-    """Return two steps as one: what the second says of an alert or a group replaces what the first says."""
+    """Return two steps as one: what the second says of an alert or a group replaces what the first says.
+
+    What the first changes and the second forgets is in both: the history of what came and went at once needs its labels.
+    """
     alerts, forgotten = _later(
         {a.fingerprint: a for a in first.alerts},
         first.forgotten,
@@ -173,7 +177,5 @@ def _later(
     gone: Sequence[str],
 ) -> tuple[tuple[_T, ...], tuple[str, ...]]:
     left = {**before, **after}
-    for key in gone:
-        left.pop(key, None)
     both = dict.fromkeys((*(key for key in gone_before if key not in after), *gone))
     return tuple(left.values()), tuple(both)
