@@ -35,6 +35,7 @@ class Lane:
         courier: Courier,
         keeper: Keeper,
         time: Time,
+        *,
         world: Callable[[], World | None],
     ) -> None:
         self.name = name

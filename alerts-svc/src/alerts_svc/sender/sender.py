@@ -70,7 +70,7 @@ class Sender:
     def _lane(self, name: str) -> Lane:
         if name not in self._lanes:
             self._lanes[name] = Lane(
-                name, self._ledger, self._courier, self._keeper, self._time, self._world
+                name, self._ledger, self._courier, self._keeper, self._time, world=self._world
             )
         return self._lanes[name]
 
