@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
@@ -379,6 +380,24 @@ async def test_a_message_waits_for_an_earlier_one_about_its_incident(bench: Benc
     await put(bench, lease, message("m3", group="i", told="b2"))
 
     assert await ids(bench) == ["m1"]
+
+
+async def test_what_is_critical_goes_first_unless_it_waits_itself(bench: Bench) -> None:
+    lease = await acting(bench)
+    await put(bench, lease, message("m1", group="g"), message("m2", group="h"))
+    await put(bench, lease, replace(message("m3", group="g"), severity=Severity.CRITICAL))
+    await put(bench, lease, replace(message("m4", group="i"), severity=Severity.CRITICAL))
+
+    assert await ids(bench) == ["m4", "m1", "m2"]
+
+
+async def test_messages_of_one_group_with_queues_of_their_own_do_not_wait(bench: Bench) -> None:
+    lease = await acting(bench)
+    await put(bench, lease, replace(message("m1", told="a1"), queue="a"))
+    await put(bench, lease, replace(message("m2", told="b1"), queue="b"))
+    await put(bench, lease, replace(message("m3"), queue="a"))
+
+    assert await ids(bench) == ["m1", "m2"]
 
 
 async def test_other_channels_do_not_wait(bench: Bench) -> None:

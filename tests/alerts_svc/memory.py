@@ -12,6 +12,7 @@ from alerts_svc.domain.channel import Channel
 from alerts_svc.domain.configuration import Configuration
 from alerts_svc.domain.message import ChangeEvent, Message
 from alerts_svc.domain.rule import Rule
+from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.silence import Silence
 from alerts_svc.domain.world import Changes, Command, Evaluation, Group, World
 from alerts_svc.ports import Delivery, Lease, LeaseLostError, Result, Sent, StaleWorldError
@@ -194,9 +195,10 @@ class MemoryStore:
         incidents: set[str] = set()
         found = []
         for row in self._waiting.get(channel, {}).values():
-            if row.message.group_key not in groups and incidents.isdisjoint(row.incidents):
+            queue = row.message.queue or row.message.group_key
+            if queue not in groups and incidents.isdisjoint(row.incidents):
                 found.append(row)
-            groups.add(row.message.group_key)
+            groups.add(queue)
             incidents |= row.incidents
         return found
 
@@ -337,7 +339,9 @@ class MemoryLedger:
 
     async def due(self, channel: str, *, own: float, limit: int) -> Sequence[Delivery]:
         await self._point("due:before")
-        rows = [row for row in self.store.free(channel) if row.next_at <= own][:limit]
+        rows = [row for row in self.store.free(channel) if row.next_at <= own]
+        rows.sort(key=lambda row: row.message.severity is not Severity.CRITICAL)
+        rows = rows[:limit]
         found = [Delivery(row.message, row.attempts, row.next_at, row.since) for row in rows]
         await self._point("due:after")
         return found

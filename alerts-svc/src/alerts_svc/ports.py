@@ -126,7 +126,7 @@ class Ledger(Protocol):
         ...
 
     async def due(self, channel: str, *, own: float, limit: int) -> Sequence[Delivery]:
-        """Return what may be sent on a channel now, oldest first.
+        """Return what may be sent on a channel now: first what is critical, then the rest, the oldest first.
 
         A message waits while an earlier one of its channel tells of the same incident, or of the same group.
         """

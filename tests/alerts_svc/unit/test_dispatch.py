@@ -311,6 +311,9 @@ def test_pagerduty_is_told_of_each_incident_by_itself() -> None:
 
     told_of = [(message.channel, len(message.items)) for message in changes.messages]
     assert sorted(told_of) == [("console", 2), ("pager", 1), ("pager", 1), ("slack", 2)]
+    queues = {m.queue for m in changes.messages if m.channel == "pager"}
+    assert queues == {m.told[0][0] for m in changes.messages if m.channel == "pager"}
+    assert {m.queue for m in changes.messages if m.channel != "pager"} == {""}
 
 
 def test_two_routes_tell_a_channel_once() -> None:

@@ -75,6 +75,7 @@ class Message:
     ``reason`` is one of ``first``, ``new``, ``escalated``, ``no_data``, ``reminder``, ``acknowledged``, ``resolved``,
     ``all_resolved``, ``test``, ``heartbeat``. ``told`` lists (incident, sequence) of each transition that this message is
     the telling of, truncated ones too. ``notice`` stands before all else: that another channel could not be told, and why.
+    ``queue`` is what it keeps its order with beside its incidents, where that is less than its group.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Message:
     details: Details | None = None
     changes: tuple[ChangeEvent, ...] = ()
     notice: str = ""
+    queue: str = ""
 
 
 MAX_ITEMS = 100

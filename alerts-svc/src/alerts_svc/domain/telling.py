@@ -146,7 +146,8 @@ class _Telling:
         news.sort(key=priority)
         if self._is_pager(channel):
             for one in news:
-                yield compose(self._world, setting, [one], (), 0)
+                # What one incident waits for holds up no other one of the group.
+                yield replace(compose(self._world, setting, [one], (), 0), queue=one.incident.id)
             return
         standing = self._standing(key, channel, news)
         shown = self._shown(standing, MAX_ITEMS - len(news))

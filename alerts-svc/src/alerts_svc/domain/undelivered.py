@@ -52,7 +52,12 @@ def _addressed(message: Message, channel: Channel) -> list[Message]:
     if channel.kind is not Kind.PAGERDUTY:
         return [_to(message, channel.name, message.thread)]
     return [
-        replace(_to(message, channel.name, item.incident), items=(item,), truncated=0)
+        replace(
+            _to(message, channel.name, item.incident),
+            items=(item,),
+            truncated=0,
+            queue=item.incident,
+        )
         for item in message.items
         if item.change is not None
     ]

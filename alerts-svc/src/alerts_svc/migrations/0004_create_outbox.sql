@@ -20,7 +20,8 @@ COMMENT ON COLUMN alerts.deliveries.about IS
     'incidents of a message that is not the telling of any transition, such as one for a channel that failed';
 COMMENT ON COLUMN alerts.deliveries.created_at IS 'wall clock';
 COMMENT ON COLUMN alerts.deliveries.reason IS 'why it is not sent, if it is not';
-CREATE INDEX deliveries_waiting ON alerts.deliveries (channel, id) WHERE status = 'waiting';
+CREATE INDEX deliveries_waiting ON alerts.deliveries (channel, (content ->> 'severity' = 'critical') DESC, id)
+    WHERE status = 'waiting';
 CREATE INDEX deliveries_group ON alerts.deliveries (channel, group_hash, id) WHERE status = 'waiting';
 CREATE INDEX deliveries_next_at ON alerts.deliveries (channel, next_at) WHERE status = 'waiting';
 CREATE INDEX deliveries_channel ON alerts.deliveries (channel, id);

@@ -97,7 +97,7 @@ async def _put(
         _PUT,
         [message.id for message in messages],
         [message.channel for message in messages],
-        [group_hash(message.group_key) for message in messages],
+        [group_hash(message.queue or message.group_key) for message in messages],
         [message.created_at for message in messages],
         [_about(message) for message in messages],
         [dump(message) for message in messages],
@@ -112,6 +112,7 @@ def _about(message: Message) -> str | None:
     return " ".join(sorted(incidents)) or None
 
 
+# In a storm what is critical goes first.
 _DUE = """
     SELECT d.content, d.attempts, d.next_at, d.since
     FROM alerts.deliveries AS d
@@ -122,7 +123,7 @@ _DUE = """
             JOIN alerts.deliveries AS e ON e.id = w.after AND e.status = 'waiting'
             WHERE w.delivery = d.id
         )
-    ORDER BY d.id
+    ORDER BY d.content ->> 'severity' = 'critical' DESC, d.id
     LIMIT $3
 """
 _NEXT_DUE = """
