@@ -199,9 +199,11 @@ def test_the_changelog_has_its_form() -> None:
             assert match[2] in areas, line
 
 
-def test_the_readme_s_endpoints_are_in_the_contract() -> None:
-    contract = REPOSITORY / "metrics-svc" / "src" / "metrics_svc" / "openapi.yaml"
-    paths = yaml.safe_load(contract.read_text())["paths"]
+def test_the_readme_s_endpoints_are_in_the_contracts() -> None:
+    paths = {}
+    for name in ("metrics", "alerts"):
+        contract = REPOSITORY / f"{name}-svc" / "src" / f"{name}_svc" / "openapi.yaml"
+        paths |= yaml.load(contract.read_text(), Loader=yaml.CSafeLoader)["paths"]
     rows = table_rows(section((REPOSITORY / "README.md").read_text(), "What you can ask"))
 
     asked = [
@@ -219,6 +221,7 @@ def test_the_parts_of_the_architecture_are_folders_and_no_member_is_missing() ->
     named = [folder for row in rows for folder in re.findall(r"`([\w./-]+)/`", row[0])]
 
     assert [folder for folder in named if not (REPOSITORY / folder).is_dir()] == []
+    assert len(named) == len(set(named))
     assert [
         member for member in MEMBERS if not any(member.is_relative_to(folder) for folder in named)
     ] == []
