@@ -65,11 +65,8 @@ class ConflictError(ServiceError):
     code = "conflict"
 
 
-class SlowBodyError(ServiceError):
-    """The body did not arrive in time."""
-
-    status = HTTPStatus.REQUEST_TIMEOUT
-    code = "request_timeout"
+class SlowBodyError(BadRequestError):
+    """The body did not arrive in time, so it cannot be read."""
 
     def headers(self) -> dict[str, str]:
         """Return the header that ends the connection: nobody waits for the rest of the body."""
