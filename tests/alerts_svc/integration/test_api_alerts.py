@@ -13,6 +13,7 @@ from alerts_svc.notify.links import Links
 from alerts_svc.store.keys import Keys
 from tests.alerts_svc.api import Api, running_api
 from tests.alerts_svc.messages import ITEM
+from tests.alerts_svc.services import runs, send_events
 from tests.fixtures.servers import RunningPostgres
 from windsock_kit.postgres import open_pool
 
@@ -190,6 +191,43 @@ async def test_a_wrong_silence_is_refused(api: Api, changed: dict[str, Any], pat
     answer = await api.client.post(SILENCES, json=given)
 
     assert (answer.status_code, answer.json()["path"]) == (422, path)
+
+
+async def test_an_alert_has_the_annotations_of_its_rule_wherever_it_is_listed(
+    api: Api, metrics_url: str
+) -> None:
+    condition = {
+        "type": "threshold",
+        "measure": "performance.duration_ms",
+        "aggregation": "avg",
+        "window_seconds": 60,
+        "filters": {"operation": "annotated"},
+        "comparison": ">",
+        "warning": 1000,
+    }
+    said = {"summary": "Too slow"}
+    rule = {"name": "Annotated", "group": "mine", "condition": condition, "annotations": said}
+    assert (await api.client.post(f"{ALERTS}/rules", json=rule)).status_code == 201
+
+    await send_events(metrics_url, runs("annotated", 2_000))
+    listed = await api.until(
+        lambda: api.get(ALERTS, rule="Annotated"),
+        lambda body: body["alerts"] and body["alerts"][0]["incident"],
+    )
+    identity = listed["alerts"][0]["id"]
+    past = await api.get(f"{ALERTS}/history", rule="Annotated")
+    timeline = await api.get(f"{ALERTS}/{identity}/timeline")
+    v1 = await api.get("/api/v1/alerts")
+    v2 = await api.get("/api/v2/alerts", filter='alertname="Annotated"')
+
+    found = [
+        *listed["alerts"],
+        *past["incidents"],
+        timeline["incident"],
+        *v2,
+        *(each for each in v1["data"]["alerts"] if each["labels"]["alertname"] == "Annotated"),
+    ]
+    assert [each["annotations"] for each in found] == [said] * 5
 
 
 async def test_a_link_does_nothing_until_its_button_is_pressed(api: Api, links: Links) -> None:

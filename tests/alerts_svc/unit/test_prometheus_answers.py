@@ -69,9 +69,10 @@ FIRES = Active(
         incident=Incident("i", NOW, 1, Severity.WARNING),
     ),
     {"alertname": "Slow", "severity": "warning"},
+    {"summary": "It is slow"},
     NOW,
 )
-PENDS = Active(Alert("p", {"alertname": "Slow"}, "Slow", state=State.PENDING), {}, NOW, NOW + 5)
+PENDS = Active(Alert("p", {"alertname": "Slow"}, "Slow", state=State.PENDING), {}, {}, NOW, NOW + 5)
 
 
 def names(asked: Asked) -> list[str]:
@@ -118,10 +119,13 @@ def test_rule_is_in_the_state_of_its_worst_alert() -> None:
     assert [alert["value"] for alert in rule["alerts"]] == ["NaN", "4.1005e+03"]
     assert "keepFiringSince" in rule["alerts"][0]
     assert rule["alerts"][1]["labels"] == {"alertname": "Slow", "severity": "warning"}
+    assert rule["alerts"][1]["annotations"] == {"summary": "It is slow"}
 
 
 def test_rule_that_cannot_be_evaluated_says_so() -> None:
-    failed = Active(Alert("e", {}, "Slow", state=State.ERROR, error="metrics-svc is away"), {}, NOW)
+    failed = Active(
+        Alert("e", {}, "Slow", state=State.ERROR, error="metrics-svc is away"), {}, {}, NOW
+    )
 
     (group,) = prometheus.groups([SLOW], {"Slow": [failed]}, Asked(), Evaluated(5.0))
 

@@ -78,6 +78,11 @@ def rule_of(rules: Mapping[str, Rule], alert: Alert) -> Rule | None:
     return rules.get(alert.rule) or _BUILTIN.get(alert.rule)
 
 
+def annotated(rule: Rule | None, own: Mapping[str, str]) -> dict[str, str]:
+    """Return the annotations of an alert: those of its rule, and its own before them."""
+    return dict(own) if rule is None else {**rule.annotations, **own}
+
+
 def priority(news: News) -> tuple[int, int, float, str]:
     """Return what sorts news: the most severe first, then what is the most urgent, then the oldest."""
     return (
@@ -188,7 +193,6 @@ def _item(world: World, setting: Setting, alert: Alert, change: Change | None) -
     assert incident is not None
     skew = setting.wall - setting.own
     rule = rule_of(world.rules, alert)
-    annotations = alert.annotations if rule is None else {**rule.annotations, **alert.annotations}
     starts_at = began_at(incident, skew)
     ended = incident.resolved_at
     comparison, unit, window = _terms(rule, alert.threshold)
@@ -198,7 +202,7 @@ def _item(world: World, setting: Setting, alert: Alert, change: Change | None) -
         change=change,
         fingerprint=alert.fingerprint,
         labels=_bounded(labelled(alert)),
-        annotations=_bounded(annotations),
+        annotations=_bounded(annotated(rule, alert.annotations)),
         severity=incident.severity,
         starts_at=starts_at,
         ends_at=None if ended is None else max(starts_at, ended + skew),

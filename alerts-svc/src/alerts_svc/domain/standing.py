@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from alerts_svc.domain.alert import Alert
+from alerts_svc.domain.composing import annotated, rule_of
 from alerts_svc.domain.inhibition import Inhibitor
 from alerts_svc.domain.labels import Labels
 from alerts_svc.domain.mute import is_muted
@@ -16,7 +17,7 @@ from alerts_svc.domain.world import World
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An alert that has an incident open; ``labels`` have its severity.
+    """An alert that has an incident open; ``labels`` have its severity, ``annotations`` those of its rule.
 
     ``silenced_by`` are the ids of silences, ``inhibited_by`` the fingerprints of alerts, ``muted_by`` the names of
     mute windows.
@@ -24,6 +25,7 @@ class Standing:
 
     alert: Alert
     labels: Labels
+    annotations: Mapping[str, str]
     destinations: Sequence[Destination]
     silenced_by: Sequence[str] = ()
     inhibited_by: Sequence[str] = ()
@@ -57,6 +59,7 @@ def standings(world: World, *, wall: float) -> list[Standing]:
             Standing(
                 alert,
                 labels,
+                annotated(rule_of(world.rules, alert), alert.annotations),
                 router.destinations(labels),
                 silenced_by=tuple(silence.id for silence in silencer.all(labels)),
                 inhibited_by=() if source is None else (source,),

@@ -44,6 +44,11 @@ def all_rules(world: World) -> dict[str, Rule]:
     return {**world.rules, **builtin.rules()}
 
 
+async def _rules(request: Request[State]) -> dict[str, Rule]:
+    kept = await request.state["rules"].all()
+    return {**{each.rule.name: each.rule for each in kept}, **builtin.rules()}
+
+
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     """Which alerts are asked for; ``None`` is any."""
@@ -139,9 +144,10 @@ async def history(request: Request[State]) -> Response:
             limit=limit,
         )
     )
+    rules = await _rules(request)
     return json(
         {
-            "incidents": [timeline.tell_episode(each, now) for each in found],
+            "incidents": [timeline.tell_episode(each, now, rules) for each in found],
             "next": timeline.cursor(found) if len(found) == limit else None,
         }
     )
@@ -152,8 +158,7 @@ async def show(request: Request[State]) -> Response:
     no_parameters(request.query_params)
     found = await _found(request, named(request, "id"))
     now = clocks(request)
-    rules = {kept.rule.name: kept.rule for kept in await request.state["rules"].all()}
-    rules |= builtin.rules()
+    rules = await _rules(request)
     alert = found.alert
     return json(
         {
@@ -162,7 +167,7 @@ async def show(request: Request[State]) -> Response:
             else wire.tell_alert(alert, now, rule=rules.get(alert.rule or "")),
             "incident": None
             if found.episode is None
-            else timeline.tell_episode(found.episode, now),
+            else timeline.tell_episode(found.episode, now, rules),
         }
     )
 
@@ -173,6 +178,7 @@ async def show_timeline(request: Request[State]) -> Response:
     found = await _found(request, named(request, "id"))
     now = clocks(request)
     evidence, replayed = await _evidence(request, found)
+    rules = await _rules(request)
     entries = sorted((*explained(evidence), *replayed), key=lambda entry: entry.at)
     episode = found.episode
     return json(
@@ -180,7 +186,7 @@ async def show_timeline(request: Request[State]) -> Response:
             "id": named(request, "id"),
             "fingerprint": _fingerprint(found),
             "verdict": verdict(evidence),
-            "incident": None if episode is None else timeline.tell_episode(episode, now),
+            "incident": None if episode is None else timeline.tell_episode(episode, now, rules),
             "entries": [timeline.tell_entry(entry) for entry in entries],
         }
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import wraps
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from alerts_svc.domain import builtin
-from alerts_svc.domain.alert import Alert
+from alerts_svc.domain.composing import annotated, rule_of
 from alerts_svc.domain.routing import labelled
 from alerts_svc.domain.world import World
 from alerts_svc.routes.resources import Handler, clocks, resource
@@ -51,19 +50,20 @@ async def _world(request: Request[State]) -> World:
     return await PostgresLedger(request.state["pool"]).load()
 
 
-def _active(request: Request[State], alerts: Iterable[Alert]) -> list[Active]:
+def _active(request: Request[State], world: World) -> list[Active]:
     """Return the alerts of rules that pend or fire, oldest first."""
     now = clocks(request)
     skew = now.wall - now.own
     found = []
-    for alert in alerts:
+    for alert in world.alerts.values():
         since = alert.active_at if alert.incident is None else alert.incident.started_at
         if alert.rule is None or since is None:
             continue
         if alert.active_at is not None:
             since = min(since, alert.active_at)
         clear = None if alert.clear_at is None else alert.clear_at + skew
-        found.append(Active(alert, labelled(alert), since + skew, clear))
+        said = annotated(rule_of(world.rules, alert), alert.annotations)
+        found.append(Active(alert, labelled(alert), said, since + skew, clear))
     return sorted(found, key=lambda each: (each.since, each.alert.fingerprint))
 
 
@@ -73,7 +73,7 @@ async def get_rules(request: Request[State]) -> Response:
     asked = prometheus.parse_asked(request.query_params)
     world = await _world(request)
     by_rule: dict[str, list[Active]] = {}
-    for active in _active(request, world.alerts.values()):
+    for active in _active(request, world):
         by_rule.setdefault(active.alert.rule or "", []).append(active)
     rules = {**world.rules, **builtin.rules()}
     evaluated = _evaluated(request, world)
@@ -94,7 +94,7 @@ def _evaluated(request: Request[State], world: World) -> prometheus.Evaluated:
 async def get_alerts(request: Request[State]) -> Response:
     """List the alerts of rules that pend or fire."""
     world = await _world(request)
-    active = _active(request, world.alerts.values())
+    active = _active(request, world)
     return _answer({"alerts": [prometheus.alert(each) for each in active]})
 
 

@@ -250,7 +250,7 @@ def alert(standing: Standing, clocks: Clocks) -> dict[str, Any]:
     found, incident = standing.alert, standing.alert.incident
     assert incident is not None
     return {
-        "annotations": dict(found.annotations),
+        "annotations": dict(standing.annotations),
         "endsAt": _vouched_until(found, clocks),
         "fingerprint": found.fingerprint,
         "receivers": [{"name": name} for name in standing.receivers],

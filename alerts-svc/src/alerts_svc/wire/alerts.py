@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from alerts_svc.domain.alert import Alert, Incident
+from alerts_svc.domain.composing import annotated
 from alerts_svc.domain.rule import Rule
 from alerts_svc.domain.standing import Standing
 from alerts_svc.domain.world import Acknowledge, Close
@@ -77,7 +78,7 @@ def tell_alert(alert: Alert, clocks: Clocks, *, rule: Rule | None = None) -> Ans
         "state": alert.state,
         "severity": alert.severity if incident is None else incident.severity,
         "labels": dict(alert.labels),
-        "annotations": dict(alert.annotations),
+        "annotations": annotated(rule, alert.annotations),
         "value": alert.value,
         "threshold": alert.threshold,
         "samples": alert.samples,

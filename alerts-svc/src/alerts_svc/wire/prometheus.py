@@ -74,6 +74,7 @@ class Active:
 
     alert: Alert
     labels: Labels
+    annotations: Mapping[str, str]
     since: float
     clear_since: float | None = None
 
@@ -87,7 +88,7 @@ def alert(active: Active) -> dict[str, Any]:
     """Render an alert."""
     made = {
         "labels": dict(active.labels),
-        "annotations": dict(active.alert.annotations),
+        "annotations": dict(active.annotations),
         "state": active.state,
         "activeAt": instant(active.since),
         "value": number(active.alert.value),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from alerts_svc.domain.composing import annotated
 from alerts_svc.domain.explanation import Attempted, Entry, Queued
+from alerts_svc.domain.rule import Rule
 from alerts_svc.store.alerts import Episode
 from alerts_svc.store.deliveries import REPLAY, KeptDelivery
 from alerts_svc.wire.times import Clocks, instant
@@ -90,7 +92,7 @@ def tell_entry(entry: Entry) -> Answer:
     }
 
 
-def tell_episode(episode: Episode, clocks: Clocks) -> Answer:
+def tell_episode(episode: Episode, clocks: Clocks, rules: Mapping[str, Rule]) -> Answer:
     """Return an incident as history keeps it."""
     ended = episode.ended_at
     return {
@@ -98,7 +100,7 @@ def tell_episode(episode: Episode, clocks: Clocks) -> Answer:
         "fingerprint": episode.fingerprint,
         "rule": episode.rule,
         "labels": dict(episode.labels),
-        "annotations": dict(episode.annotations),
+        "annotations": annotated(rules.get(episode.rule or ""), episode.annotations),
         "severity": episode.severity,
         "started_at": clocks.told(episode.started_at),
         "ended_at": clocks.told(ended),
