@@ -53,8 +53,8 @@ def test_the_whole_story_is_told_in_order() -> None:
         "Fired (warning): 6,200 ms against 3,000 ms.",
         "That it fires is told on console, slack.",
         "Message for slack put in the outbox (first).",
-        "Attempt 1 on slack: failed after 0.5 s (status 429): slow down; again at 2027-01-15 08:00:30 UTC.",
-        "Attempt 2 on slack: delivered after 0.2 s (status 200).",
+        "Attempt 1 on slack: failed after 500 ms (status 429): slow down; again at 2027-01-15 08:00:30 UTC.",
+        "Attempt 2 on slack: delivered after 200 ms (status 200).",
     ]
     assert entries[0].at == NOW - 6
     assert verdict(found) == "Told on slack."
@@ -73,6 +73,30 @@ def test_evaluations_that_found_the_same_are_one_entry() -> None:
         ("Evaluated: 3,000 ms, 40 samples, within the limit.", 1, "clear"),
     ]
     assert (entries[0].at, entries[0].until) == (NOW, NOW + 5)
+
+
+def test_too_few_samples_are_told_as_such() -> None:
+    measured = (Measured(NOW, None, 18.0),)
+
+    assert texts(Evidence(measured=measured, rule=replace(RULE, min_samples=20))) == [
+        "Evaluated: only 18 samples, and it takes 20."
+    ]
+
+
+def test_a_message_comes_after_what_it_tells_whatever_the_clocks_say() -> None:
+    found = Evidence(transitions=(FIRED,), queued=(replace(SENT, at=NOW - 0.02),))
+
+    assert [(entry.kind, entry.at) for entry in explained(found)] == [
+        ("transition", NOW),
+        ("message", NOW),
+    ]
+
+
+@pytest.mark.parametrize("change", [Change.NO_DATA, Change.ACKNOWLEDGED, Change.REMINDER])
+def test_only_what_was_measured_is_told_with_a_value(change: Change) -> None:
+    (text,) = texts(Evidence(transitions=(replace(FIRED, change=change),)))
+
+    assert "6,200" not in text
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def _transition(found: Evidence, one: Transition) -> Entry:
         Change.DEESCALATED,
     ):
         text = f"{text} ({one.severity.value})"
-    if one.value is not None and one.change is not Change.REMINDER:
+    if one.value is not None and one.change in _OF_A_VALUE:
         text = f"{text}: {_against(found, one.value, one.threshold)}"
     reason = _because(one.reason)
     return Entry(
@@ -165,6 +165,13 @@ def _transition(found: Evidence, one: Transition) -> Entry:
     )
 
 
+_OF_A_VALUE = {
+    Change.FIRED,
+    Change.ESCALATED,
+    Change.DEESCALATED,
+    Change.RESUMED,
+    Change.RESOLVED,
+}
 _TRANSITIONS = {
     Change.FIRED: "fired",
     Change.ESCALATED: "became more severe",
@@ -270,8 +277,10 @@ def _message(found: Evidence, one: Queued) -> Entry:
         text = f"{text}; it could not be delivered: {plain(one.why, _MAX_WORDS)}"
     elif one.status != "sent":
         text = f"{text}; {one.status}"
+    # It is counted by another clock than what it tells, which came first.
+    told = [each.at for each in found.transitions if each.sequence == one.sequence]
     return Entry(
-        one.at + found.skew,
+        max([one.at, *told]) + found.skew,
         "message",
         _sentence(text),
         incident=one.incident,
@@ -320,7 +329,9 @@ def _outcome(one: Attempted) -> str:
 
 
 def _seconds(length: float) -> str:
-    return f"{number(max(length, 0.0))} s" if length < 60 else duration(length)
+    if length < 1:
+        return f"{max(length, 0.0) * 1000:.0f} ms"
+    return f"{number(length)} s" if length < 60 else duration(length)
 
 
 def _evaluations(found: Evidence) -> Iterator[Entry]:
@@ -344,12 +355,13 @@ def _evaluations(found: Evidence) -> Iterator[Entry]:
 
 def _found(found: Evidence, side: str, ones: Sequence[Measured]) -> str:
     values = [one.value for one in ones if one.value is not None]
-    if not values:
-        return "no value"
     count = ones[-1].samples
-    samples = f", {number(count, 12)} sample{'' if count == 1 else 's'}"
+    samples = f"{number(count, 12)} sample{'' if count == 1 else 's'}"
+    least = 0 if found.rule is None else found.rule.min_samples
+    if not values:
+        return f"only {samples}, and it takes {least}" if 0 < count < least else "no value"
     words = {"breach": ", over the limit", "clear": ", within the limit"}.get(side, "")
-    return f"{_between(found, values)}{samples}{words}"
+    return f"{_between(found, values)}, {samples}{words}"
 
 
 def _between(found: Evidence, values: Sequence[float]) -> str:
