@@ -377,6 +377,29 @@ async def test_what_others_post_takes_no_place_of_our_own_alerts(setup: Setup) -
     ]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "fence"), [(3_600.0, 1), (20.0, 2)], ids=["we come back", "another one acts"]
+)
+async def test_senders_that_could_not_reach_us_have_time_to_repeat_themselves(
+    setup: Setup, seconds: float, fence: int
+) -> None:
+    at = setup.store.clock()
+    setup.store.put_command((Posted({"alertname": "DiskFull"}, {}, at, None, "", at),))
+    await setup.evaluator.tick()
+    setup.clock.advance(seconds)
+    assert setup.keeper.lease is not None
+    assert setup.store.lease is not None
+    setup.keeper.lease = replace(setup.keeper.lease, fence=fence)
+    setup.store.lease.fence = fence
+
+    await setup.ticks(59)
+    before = setup.changes("DiskFull")
+    await setup.ticks(2)
+
+    assert before == [(Change.FIRED, "")]
+    assert setup.changes("DiskFull") == [(Change.FIRED, ""), (Change.NO_DATA, "expired")]
+
+
 async def test_a_page_carries_when_its_events_happened(setup: Setup) -> None:
     wall = setup.time.wall()
     setup.evaluator.news.hear(

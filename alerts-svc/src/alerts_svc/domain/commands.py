@@ -21,17 +21,23 @@ from alerts_svc.domain.world import (
 
 
 def apply(
-    world: World, commands: Sequence[Command], *, own: float, wall: float
+    world: World,
+    commands: Sequence[Command],
+    *,
+    own: float,
+    wall: float,
+    was_away: bool = False,
 ) -> tuple[World, Changes]:
     """Return the world after the commands, and what they changed; also lets alerts from elsewhere expire.
 
     To be called at each tick, with or without commands, before anything else. A command about an incident that is
-    not open (any more) changes nothing, and is consumed all the same.
+    not open (any more) changes nothing, and is consumed all the same. ``was_away`` says that for a while nobody may have
+    been there to hear senders: what they vouched for until then does not expire for that.
     """
     applying = _Applying(world, own=own, wall=wall)
     for command in commands:
         applying.take(command)
-    applying.expire()
+    applying.expire(was_away=was_away)
     changes = Changes(
         alerts=tuple(applying.changed.values()),
         transitions=tuple(applying.transitions),
@@ -65,11 +71,12 @@ class _Applying:
             for posted in content:
                 self._receive(posted)
 
-    def expire(self) -> None:
+    def expire(self, *, was_away: bool) -> None:
         for known in self._world.alerts.values():
             if known.rule is None:
-                alert = self.changed.get(known.fingerprint, known)
-                self._keep(alert, outside.expire(alert, own=self._own))
+                before = self.changed.get(known.fingerprint, known)
+                alert = outside.vouched_anew(before, own=self._own) if was_away else before
+                self._keep(before, outside.expire(alert, own=self._own))
 
     def _receive(self, posted: Posted) -> None:
         known = self._alert(outside.identity_of(outside.labels_of(posted)))

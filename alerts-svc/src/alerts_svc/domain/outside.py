@@ -56,6 +56,14 @@ def receive(alert: Alert | None, posted: Posted, *, own: float, wall: float) -> 
     return _vouched(alert, posted, min(posted.starts_at + skew, own), expires_at, own=own)
 
 
+def vouched_anew(alert: Alert, *, own: float) -> Alert:
+    """Return an alert whose sender could not reach us for a while: it has as long as at first to say so again."""
+    until = own + RESOLVE_TIMEOUT_SECONDS
+    if alert.expires_at is None or alert.state is State.NO_DATA or alert.expires_at >= until:
+        return alert
+    return replace(alert, expires_at=until)
+
+
 def expire(alert: Alert, *, own: float) -> Step:
     """Return the alert at a tick: of unknown state if nobody vouches for it any more.
 

@@ -30,6 +30,8 @@ MAX_TRIES = 5
 MAX_COMMANDS = 500
 # Thousands may change at once, and each line takes its time.
 MAX_LOGGED = 50
+# Who has not acted for so long may have been out of senders' reach.
+AWAY_SECONDS = 30.0
 # What was only measured anew is written this often, for those who read the store.
 REFRESH_SECONDS = 15.0
 
@@ -86,6 +88,8 @@ class Evaluator:
         self._world: World | None = None
         self._stale = False
         self._fence = -1
+        # Under which fence something was decided last, and when (own time).
+        self._acted: tuple[int, float] = (-1, float("-inf"))
         # Alerts that were only measured anew since they were written.
         self._unwritten: set[str] = set()
         self._refreshed_at = float("-inf")
@@ -176,7 +180,8 @@ class Evaluator:
     async def _act(self, lease: Lease, world: World, asked: _Asked | None) -> None:
         found = await self._ledger.inbox(limit=MAX_COMMANDS)
         own, wall = self._time.own(), self._time.wall()
-        after, changes = commands.apply(world, found, own=own, wall=wall)
+        was_away = self._acted[0] != lease.fence or own - self._acted[1] > AWAY_SECONDS
+        after, changes = commands.apply(world, found, own=own, wall=wall, was_away=was_away)
         entering = self.entering
         entered = _entered(after, entering)
         after, changes = applied(after, entered), joined(changes, entered)
@@ -192,6 +197,7 @@ class Evaluator:
         if changes != _NOTHING:
             await self._ledger.commit(lease, changes, revision=world.revision)
         self._world = self.known = after
+        self._acted = lease.fence, own
         if self.entering is entering:
             self.entering = None
         self._tell(changes)
