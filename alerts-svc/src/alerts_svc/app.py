@@ -63,7 +63,7 @@ from windsock_kit.health import Check, livez, readyz
 from windsock_kit.loopback import LoopbackGuard
 from windsock_kit.loops import PeriodicLoop, running
 from windsock_kit.middleware import standard
-from windsock_kit.postgres import open_pool, unavailable
+from windsock_kit.postgres import impatient, open_pool, unavailable
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
@@ -85,7 +85,8 @@ _ANSWERS = "SELECT EXISTS (SELECT FROM alerts.leases)"
 
 
 async def _answers(pool: Pool) -> None:
-    await pool.fetchval(_ANSWERS)
+    async with impatient(pool) as connection:
+        await connection.fetchval(_ANSWERS)
 
 
 def _pool(settings: Settings) -> AbstractAsyncContextManager[Pool]:

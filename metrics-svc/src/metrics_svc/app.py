@@ -47,7 +47,7 @@ from windsock_kit.health import Check, livez, readyz
 from windsock_kit.loopback import LoopbackGuard
 from windsock_kit.loops import PeriodicLoop, running
 from windsock_kit.middleware import standard
-from windsock_kit.postgres import open_pool
+from windsock_kit.postgres import impatient, open_pool
 
 _FOLD_INTERVAL_SECONDS = 10.0
 
@@ -83,7 +83,8 @@ _ANSWERS = "SELECT EXISTS (SELECT FROM metrics.writers)"
 
 
 async def _answers(pool: asyncpg.Pool[asyncpg.Record]) -> None:
-    await pool.fetchval(_ANSWERS)
+    async with impatient(pool) as connection:
+        await connection.fetchval(_ANSWERS)
 
 
 def _housekeeping(

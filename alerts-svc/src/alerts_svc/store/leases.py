@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import asyncpg
 
 from alerts_svc.ports import Lease
+from alerts_svc.store.fencing import Connection
+from windsock_kit.postgres import impatient
 
 # What the caller may count on is less than what the others wait for.
 _MARGIN_SHARE = 8
@@ -79,9 +81,10 @@ class PostgresLeases:
         """Take the lease, or renew it; ``None`` while somebody else has it."""
         # Counted from before the question, so that the true lease outlives what the caller thinks.
         asked = self._monotonic()
-        row = await self._pool.fetchrow(self._RENEW, owner, own, ttl)
-        if row is None:
-            row = await self._take(owner, ttl, asked)
+        async with impatient(self._pool) as connection:
+            row = await connection.fetchrow(self._RENEW, owner, own, ttl)
+            if row is None:
+                row = await self._take(connection, owner, ttl, asked)
         if row is None:
             return None
         self._look = _Look(row["fence"], row["own"], asked, asked, None)
@@ -94,8 +97,10 @@ class PostgresLeases:
             expires_at=asked + ttl - ttl / _MARGIN_SHARE,
         )
 
-    async def _take(self, owner: str, ttl: float, asked: float) -> asyncpg.Record | None:
-        seen = await self._pool.fetchrow(self._SEE, ttl)
+    async def _take(
+        self, connection: Connection[asyncpg.Record], owner: str, ttl: float, asked: float
+    ) -> asyncpg.Record | None:
+        seen = await connection.fetchrow(self._SEE, ttl)
         assert seen is not None
         look = self._watched(seen["fence"], seen["own"], asked)
         if not seen["free"] and not self._ended(seen["owner"]):
@@ -106,7 +111,7 @@ class PostgresLeases:
         if look.before is not None and passed > self._monotonic() - look.before:
             passed = asked - look.first
         own = look.own + passed
-        return await self._pool.fetchrow(self._TAKE, owner, own, ttl, look.fence, look.own)
+        return await connection.fetchrow(self._TAKE, owner, own, ttl, look.fence, look.own)
 
     def _watched(self, fence: int, own: float, now: float) -> _Look:
         last = self._look

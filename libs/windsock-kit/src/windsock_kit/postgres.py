@@ -115,6 +115,23 @@ async def _close(pool: asyncpg.Pool[asyncpg.Record], grace: float) -> None:
         pool.terminate()
 
 
+@asynccontextmanager
+async def impatient(
+    pool: asyncpg.Pool[asyncpg.Record],
+) -> AsyncGenerator[PoolConnectionProxy[asyncpg.Record]]:
+    """Borrow a connection for the block, and cut it if the block is cancelled.
+
+    The pool would first ask the database to stop what it is doing, and wait for its answer: with a slow one, a timeout
+    would come to its end long after its time.
+    """
+    async with pool.acquire() as connection:
+        try:
+            yield connection
+        except asyncio.CancelledError:
+            connection.terminate()
+            raise
+
+
 @contextmanager
 def unavailable(
     detail: str = "the database is unavailable", *, retry_after: float = 1.0
