@@ -81,7 +81,7 @@ class AlertsService:
     async def status(self, path: str) -> int:
         """Return the status of a path, 0 for no answer."""
         try:
-            async with httpx.AsyncClient(timeout=5) as client:
+            async with httpx.AsyncClient(timeout=10) as client:
                 return (await client.get(f"{self.url}{path}")).status_code
         except httpx.TransportError:
             return 0
