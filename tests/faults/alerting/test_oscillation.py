@@ -22,7 +22,7 @@ from tests.faults.alerting.telling import eventually, of, told
 AlertsFor = Callable[..., AlertsService]
 # Ten minutes of evaluations every five seconds.
 EVALUATIONS = 120
-COOLDOWN_SECONDS = 4.0
+COOLDOWN_SECONDS = 2.5
 
 
 def _gauge(name: str, measure: str, **condition: object) -> dict[str, Any]:
@@ -60,7 +60,7 @@ async def test_swinging_value_is_told_once_in_a_cooldown(
     alerts_url: str, alerts_for: AlertsFor, metrics: ScriptedMetrics, webhook: WebhookReceiver
 ) -> None:
     """Fault 15: each fire is followed by its resolve, the next one waits for the cooldown; with hysteresis there is one."""
-    service = alerts_for(alerts_url, ALERTS_EVALUATION_INTERVAL_SECONDS="0.1")
+    service = alerts_for(alerts_url, ALERTS_EVALUATION_INTERVAL_SECONDS="0.05")
     await service.start()
     await service.set_webhook("hook", webhook.url)
     await service.set_rule(_gauge("Swinging", "swinging.value"))
