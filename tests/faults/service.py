@@ -63,6 +63,11 @@ class Service:
         """Ask the process to end and return its exit status."""
         return self._end(signal.SIGTERM)
 
+    def pause(self) -> None:
+        """Stop the process where it is: its connections stand, and nothing answers. Only ``kill`` ends that."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
     def _end(self, number: signal.Signals) -> int:
         if self._process is None:
             return 0

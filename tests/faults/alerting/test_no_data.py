@@ -60,38 +60,7 @@ async def _all_are(service: AlertsService, state: str) -> bool:
     return await _states(service) == dict.fromkeys(WITHOUT, state)
 
 
-async def test_silent_service_of_metrics_resolves_nothing(
-    alerts_url: str, alerts_for: AlertsFor, metrics: ScriptedMetrics, webhook: WebhookReceiver
-) -> None:
-    """Fault 12: with no answer at all the alert's state is unknown, and that is told of the evaluation, once."""
-    service = alerts_for(alerts_url, ALERTS_METRICS_TIMEOUT_SECONDS="1")
-    await service.start()
-    await service.set_webhook("hook", webhook.url)
-    await service.set_rule(rule("Failing"))
-    metrics.set("performance.errors", 0.5, operation="chat")
-    await webhook.until(1)
-
-    metrics.delay = 30.0
-    metrics.set("performance.errors", 0.0, operation="chat")
-    await webhook.until(2)
-    states = await _states(service)
-    await stays(lambda: len(webhook.received) == 2, "it is told once", seconds=1.5)
-    metrics.delay = 0.0
-    await webhook.until(4)
-
-    first, second, *rest = told(webhook)
-    assert (first, second) == (
-        News("Failing", "chat", "fired"),
-        News("EvaluationImpaired", "", "fired"),
-    )
-    assert sorted(rest) == [
-        News("EvaluationImpaired", "", "resolved"),
-        News("Failing", "chat", "resolved"),
-    ]
-    assert states == {"chat": "error"}
-
-
-async def test_service_of_metrics_that_starts_again_changes_nothing(
+async def test_service_of_metrics_that_is_silent_and_starts_again_resolves_nothing(
     new_database: Callable[[], Awaitable[str]],
     alerts_url: str,
     alerts_for: AlertsFor,
@@ -99,10 +68,10 @@ async def test_service_of_metrics_that_starts_again_changes_nothing(
     service_for: Callable[..., Service],
     sender_for: Callable[[Service], windsock.MetricsCollector],
 ) -> None:
-    """Fault 12: what fires goes on, is not told anew, and resolves when good data have come."""
+    """Fault 12: with no answer the state is unknown, which is told of the evaluation, once; with good data all resolves."""
     metrics = service_for(await new_database())
     await metrics.start()
-    service = alerts_for(alerts_url, metrics_url=metrics.url, ALERTS_IMPAIRED_AFTER_SECONDS="30")
+    service = alerts_for(alerts_url, metrics_url=metrics.url, ALERTS_METRICS_TIMEOUT_SECONDS="1")
     await service.start()
     await service.set_webhook("hook", webhook.url)
     await service.set_rule(rule("Failing", warning=20.0, cooldown_seconds=0))
@@ -111,14 +80,23 @@ async def test_service_of_metrics_that_starts_again_changes_nothing(
         sender.record_performance("chat", 10, status="error", error_type="refused")
     await webhook.until(1)
 
+    metrics.pause()
+    await webhook.until(2)
+    silent = await _states(service)
     metrics.kill()
     await metrics.start()
-    await stays(lambda: len(webhook.received) == 1, "it is told once", seconds=1.5)
-    states = await _states(service)
+    await webhook.until(3)
+    await stays(lambda: len(webhook.received) == 3, "nothing else is told", seconds=1.0)
+    again = await _states(service)
     for _ in range(200):
         sender.record_performance("chat", 10)
-    await webhook.until(2)
+    await webhook.until(4)
 
-    assert of(told(webhook), "Failing", "chat") == ["fired", "resolved"]
+    assert told(webhook) == [
+        News("Failing", "chat", "fired"),
+        News("EvaluationImpaired", "", "fired"),
+        News("EvaluationImpaired", "", "resolved"),
+        News("Failing", "chat", "resolved"),
+    ]
     assert said(service) == told(webhook)
-    assert states == {"chat": "firing"}
+    assert (silent, again) == ({"chat": "error"}, {"chat": "firing"})
