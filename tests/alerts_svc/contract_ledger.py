@@ -17,6 +17,7 @@ from alerts_svc.domain.message import Message
 from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.world import Acknowledge, Changes, Close, Evaluation, Group, Posted
 from alerts_svc.ports import (
+    ENOUGH_POSTED,
     Delivery,
     Lease,
     LeaseLostError,
@@ -348,6 +349,17 @@ async def test_the_oldest_commands_come_first(bench: Bench) -> None:
     numbers = [await bench.put(Close("a", f"user-{n}")) for n in range(5)]
 
     assert [command.id for command in await bench.ledger.inbox(limit=2)] == numbers[:2]
+
+
+async def test_so_many_alerts_are_given_at_once_that_a_tick_does_not_take_too_long(
+    bench: Bench,
+) -> None:
+    posted = (Posted({"alertname": "x"}, {}, 1.0, None, "", 2.0),) * (ENOUGH_POSTED - 1)
+    numbers = [await bench.put(posted) for _ in range(3)]
+
+    waiting = await bench.ledger.inbox(limit=10)
+
+    assert [command.id for command in waiting] == numbers[:2]
 
 
 # The outbox

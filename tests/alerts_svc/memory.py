@@ -15,7 +15,15 @@ from alerts_svc.domain.rule import Rule
 from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.silence import Silence
 from alerts_svc.domain.world import Changes, Command, Evaluation, Group, World
-from alerts_svc.ports import Delivery, Lease, LeaseLostError, Result, Sent, StaleWorldError
+from alerts_svc.ports import (
+    ENOUGH_POSTED,
+    Delivery,
+    Lease,
+    LeaseLostError,
+    Result,
+    Sent,
+    StaleWorldError,
+)
 
 MARGIN_SECONDS = 1.0
 
@@ -333,7 +341,13 @@ class MemoryLedger:
 
     async def inbox(self, *, limit: int) -> Sequence[Command]:
         await self._point("inbox:before")
-        found = list(itertools.islice(self.store.commands.values(), limit))
+        found: list[Command] = []
+        posted = 0
+        for command in itertools.islice(self.store.commands.values(), limit):
+            if posted >= ENOUGH_POSTED:
+                break
+            found.append(command)
+            posted += len(command.content) if isinstance(command.content, tuple) else 1
         await self._point("inbox:after")
         return found
 

@@ -10,6 +10,9 @@ from alerts_svc.domain.channel import Channel
 from alerts_svc.domain.message import Message
 from alerts_svc.domain.world import Changes, Command, World
 
+# More would take so long in one tick that the lease could run out.
+ENOUGH_POSTED = 10_000
+
 
 class LeaseLostError(Exception):
     """Another process acts now; this one must not commit or send anything any more."""
@@ -122,7 +125,10 @@ class Ledger(Protocol):
         ...
 
     async def inbox(self, *, limit: int) -> Sequence[Command]:
-        """Return what waits to be acted on, oldest first; ``commit`` takes away what was consumed."""
+        """Return what waits to be acted on, oldest first; ``commit`` takes away what was consumed.
+
+        At ``ENOUGH_POSTED`` alerts it ends before ``limit``.
+        """
         ...
 
     async def due(self, channel: str, *, own: float, limit: int) -> Sequence[Delivery]:

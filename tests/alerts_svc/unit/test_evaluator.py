@@ -16,7 +16,7 @@ from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.world import Changes, Posted
 from alerts_svc.evaluator.evaluator import Evaluator
 from alerts_svc.evaluator.news import Announcement, Scope
-from alerts_svc.ports import Lease
+from alerts_svc.ports import ENOUGH_POSTED, Lease
 from alerts_svc.timekeeper import Timekeeper
 from tests.alerts_svc.memory import MemoryLedger, MemoryStore
 from windsock_kit.testing import FakeClock
@@ -398,6 +398,21 @@ async def test_senders_that_could_not_reach_us_have_time_to_repeat_themselves(
 
     assert before == [(Change.FIRED, "")]
     assert setup.changes("DiskFull") == [(Change.FIRED, ""), (Change.NO_DATA, "expired")]
+
+
+async def test_a_full_inbox_is_looked_at_again_at_once(setup: Setup) -> None:
+    at = setup.store.clock()
+    ended = Posted({"alertname": "DiskFull"}, {}, at, at, "", at)
+    for _ in range(2):
+        setup.store.put_command((ended,) * ENOUGH_POSTED)
+
+    await setup.evaluator.tick()
+    first = (setup.evaluator.left_over, len(setup.store.commands))
+    await setup.evaluator.tick()
+    await setup.evaluator.tick()
+
+    assert first == (True, 1)
+    assert (setup.evaluator.left_over, len(setup.store.commands)) == (False, 0)
 
 
 async def test_a_page_carries_when_its_events_happened(setup: Setup) -> None:

@@ -27,6 +27,7 @@ class Evaluated:
         self.ticks: list[tuple[float, Scope | None]] = []
         self.reloads = 0
         self.acting = True
+        self.left_over = False
         self.fault: Exception | None = None
 
     def reload(self) -> None:
@@ -83,6 +84,20 @@ async def test_announced_data_is_looked_at_once_in_a_gap() -> None:
 
     partly = [at for at, scope in evaluator.ticks if scope not in (None, EVERYTHING)]
     assert partly == pytest.approx([2.0, 3.0], abs=0.01)
+
+
+@in_virtual_time
+async def test_what_is_left_over_in_the_inbox_does_not_wait() -> None:
+    evaluator = Evaluated()
+
+    async with ticking(evaluator):
+        await asyncio.sleep(2)
+        evaluator.left_over = True
+        await asyncio.sleep(3.5)
+        evaluator.left_over = False
+
+    assert evaluator.times(whole=True) == pytest.approx([0, 5.0], abs=0.01)
+    assert len(evaluator.ticks) > 2
 
 
 @in_virtual_time

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time as process
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,12 +15,12 @@ from alerts_svc.domain.alert import Alert
 from alerts_svc.domain.labels import fingerprint
 from alerts_svc.domain.reading import Failed, Finding
 from alerts_svc.domain.rule import Rule
-from alerts_svc.domain.world import Changes, World, applied, joined
+from alerts_svc.domain.world import Changes, Command, World, applied, joined
 from alerts_svc.evaluator.enriching import Enricher
 from alerts_svc.evaluator.judging import Asked, Judge, Judgement, orphaned
 from alerts_svc.evaluator.news import News, Scope
 from alerts_svc.instruments import Instruments
-from alerts_svc.ports import Lease, LeaseLostError, Ledger, StaleWorldError, Time
+from alerts_svc.ports import ENOUGH_POSTED, Lease, LeaseLostError, Ledger, StaleWorldError, Time
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +95,8 @@ class Evaluator:
         self._refreshed_at = float("-inf")
         self._good_at: float | None = None
         self.evaluated_at: float | None = None
+        # Whether more may wait in the inbox than one tick acts on.
+        self.left_over = False
         # The world as it was known last, even after the lease has ended or the store has failed.
         self.known: World | None = None
         # What was told without the store, to be committed when it is back.
@@ -198,6 +200,7 @@ class Evaluator:
             await self._ledger.commit(lease, changes, revision=world.revision)
         self._world = self.known = after
         self._acted = lease.fence, own
+        self.left_over = _is_full(found)
         if self.entering is entering:
             self.entering = None
         self._tell(changes)
@@ -299,6 +302,11 @@ class Evaluator:
             if self._world is not None:
                 enabled = sum(rule.enabled for rule in self._world.rules.values())
                 self._instruments.rules.set(enabled)
+
+
+def _is_full(found: Sequence[Command]) -> bool:
+    posted = sum(len(one.content) for one in found if isinstance(one.content, tuple))
+    return len(found) >= MAX_COMMANDS or posted >= ENOUGH_POSTED
 
 
 def _entered(world: World, entering: Changes | None) -> Changes:

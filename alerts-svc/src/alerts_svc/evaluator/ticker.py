@@ -90,6 +90,8 @@ class Ticker:
         """Return when the next tick is due, on the monotonic clock."""
         now = self._time.monotonic()
         at = self._due
+        if self._evaluator.left_over:
+            at = min(at, now + SOONEST_SECONDS)
         if self._evaluator.news.waiting:
             at = min(at, self._evaluated + self._gap)
         world = self._evaluator.world

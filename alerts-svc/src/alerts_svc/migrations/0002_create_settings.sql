@@ -44,8 +44,10 @@ CREATE TABLE alerts.inbox (
     id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at       double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()),
     kind     text NOT NULL,
-    content  jsonb NOT NULL
+    content  jsonb NOT NULL,
+    weight   integer NOT NULL
 );
+COMMENT ON COLUMN alerts.inbox.weight IS 'how many alerts it is about: so many take so long to act on';
 
 CREATE TABLE alerts.change_events (
     id           text PRIMARY KEY,
