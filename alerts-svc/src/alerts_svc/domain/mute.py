@@ -38,6 +38,8 @@ def is_muted(window: MuteWindow, *, wall: float) -> bool:
     return minute < window.end and (local.weekday() - 1) % 7 in window.weekdays
 
 
+# Thousands may be held back by one window at one time.
+@lru_cache(maxsize=64)
 def ends_at(window: MuteWindow, *, wall: float) -> float | None:
     """Return when a window that is in effect ends (wall clock), ``None`` if not within eight days.
 
