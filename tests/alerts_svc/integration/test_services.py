@@ -181,7 +181,7 @@ async def test_pagerduty_opens_acknowledges_and_resolves_one_incident(
     event = pagerduty.received[0].json
     assert event["payload"]["severity"] == "critical"
     assert event["payload"]["source"] == "chat"
-    assert event["payload"]["summary"] == ("Too many errors of chat: 12.4 % (limit: above 10 %)")
+    assert event["payload"]["summary"] == "Too many errors of chat, 12.4 % (limit: above 10 %)"
 
 
 async def test_pagerduty_test_leaves_nothing_open(

@@ -35,7 +35,7 @@ def facts(item: Item, message: Message) -> list[tuple[str, str]]:
     pairs = [
         ("operation", wording.operation(item)),
         ("labels", wording.labels(item)),
-        ("current", wording.compared(item)),
+        ("last value" if item.change is Change.NO_DATA else "current", wording.compared(item)),
         ("window", wording.window(item)),
         ("since", wording.since(item, message.created_at)),
         ("impact", wording.impact(item, message.details)),

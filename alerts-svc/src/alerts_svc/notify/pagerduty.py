@@ -108,7 +108,7 @@ def _summary(item: Item) -> str:
 def _details(item: Item, message: Message) -> dict[str, Any]:
     found: dict[str, Any] = {
         "status": wording.status(item),
-        "current": wording.compared(item),
+        "last value" if item.change is Change.NO_DATA else "current": wording.compared(item),
         "window": wording.window(item),
         "since": wording.since(item, message.created_at),
         "impact": wording.impact(item, message.details),
