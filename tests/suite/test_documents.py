@@ -200,7 +200,7 @@ def test_the_changelog_has_its_form() -> None:
 
 
 def test_the_readme_s_endpoints_are_in_the_contracts() -> None:
-    paths = {}
+    paths: dict[str, dict[str, object]] = {}
     for name in ("metrics", "alerts"):
         contract = REPOSITORY / f"{name}-svc" / "src" / f"{name}_svc" / "openapi.yaml"
         paths |= yaml.load(contract.read_text(), Loader=yaml.CSafeLoader)["paths"]
