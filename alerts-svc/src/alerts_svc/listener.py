@@ -62,10 +62,18 @@ _bodies = msgspec.json.Decoder(_Body)
 class Listener:
     """Listens for the life of ``running``."""
 
-    def __init__(self, database_url: str, redis_url: str, ears: Ears) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        redis_url: str,
+        ears: Ears,
+        *,
+        check_seconds: float = CHECK_SECONDS,
+    ) -> None:
         self._database_url = database_url
         self._redis_url = redis_url
         self._ears = ears
+        self._check = check_seconds
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -100,7 +108,7 @@ class Listener:
             # Whatever was said before is not heard again.
             self._ears.changed()
             self._ears.outbox()
-            while not await _within(gone.wait(), CHECK_SECONDS):
+            while not await _within(gone.wait(), self._check):
                 await connection.execute("SELECT 1")
         finally:
             connection.terminate()
@@ -119,20 +127,23 @@ class Listener:
             self._redis_url,
             socket_timeout=None,
             socket_connect_timeout=CONNECT_SECONDS,
-            health_check_interval=CHECK_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
         async with client, client.pubsub(ignore_subscribe_messages=True) as subscription:
             await subscription.subscribe(REDIS_CHANNEL)
             listening()
+            asked = False
             while True:
-                message = await subscription.get_message(timeout=CHECK_SECONDS)
+                message = await subscription.get_message(timeout=self._check)
                 if message is None:
+                    if asked:
+                        raise TimeoutError("Redis does not answer a ping")
                     async with asyncio.timeout(CONNECT_SECONDS):
                         await subscription.ping()
                 # The answers to pings come this way too.
                 elif message["type"] == "message":
                     self._ears.announced(read_announcement(message["data"]))
+                asked = message is None
 
 
 def read_announcement(body: bytes) -> Announcement:

@@ -11,7 +11,7 @@ import pytest
 
 from alerts_svc.domain.channel import Channel, Kind
 from alerts_svc.notify import webhook
-from alerts_svc.notify.console import MAX_LINE_BYTES, Console
+from alerts_svc.notify.console import MAX_LINE_BYTES, Console, json_line
 from alerts_svc.notify.lines import addresses
 from alerts_svc.notify.links import Links
 from alerts_svc.notify.rendering import without_secrets
@@ -169,6 +169,15 @@ async def test_console_of_hostile_texts_stays_one_line() -> None:
     assert orjson.loads(out.getvalue())["truncated"] >= 5
     assert "\x1b" not in err.getvalue()
     assert "\u202e" not in err.getvalue()
+
+
+def test_line_of_the_console_about_one_alert_with_many_labels_is_cut_too() -> None:
+    labels = {f"{number:0100}": "é" * 2000 for number in range(64)} | ITEM.labels
+
+    line = json_line(message(replace(ITEM, labels=labels)), LINKS)
+
+    assert len(line) <= MAX_LINE_BYTES
+    assert orjson.loads(line)["alerts"][0]["labels"]["operation"] == "chat"
 
 
 async def test_console_goes_on_without_a_reader_and_with_a_narrow_terminal() -> None:

@@ -35,8 +35,7 @@ def plain(value: object, limit: int = 1024) -> str:
     text = _DECEIVING.sub("", _ANSI.sub("", text[: limit * _SLACK]))
     if not (text.isascii() and text.isprintable()):
         text = "".join(map(_character, text))
-    text = " ".join(text.split(" ")) if "  " not in text else " ".join(text.split())
-    text = text.strip()
+    text = " ".join(text.split())
     return cut(text, limit) if whole else cut(text + MARK * 2, limit)
 
 

@@ -19,11 +19,12 @@ from alerts_svc.domain.severity import Severity
 from alerts_svc.notify.lines import lines
 from alerts_svc.notify.links import Links
 from alerts_svc.notify.rendering import dumps, fitting, least_line, rendered, rfc3339
-from alerts_svc.notify.webhook import change, details
+from alerts_svc.notify.webhook import change, details, foremost
 from alerts_svc.ports import Result, Sent
 
 # Docker cuts lines at 16 KiB.
 MAX_LINE_BYTES = 16_000
+_FEW = 10
 _RULE = "=" * 78
 
 
@@ -54,11 +55,15 @@ def _write(stream: TextIO, text: str) -> None:
 
 def json_line(message: Message, links: Links) -> bytes:
     """Return the message as one line of JSON of at most 16 kB."""
-    return fitting(
+    line = fitting(
         lambda n: dumps(_content(message, message.items[:n], links)),
         len(message.items),
         MAX_LINE_BYTES,
     )
+    if len(line) > MAX_LINE_BYTES:
+        # A single alert with many long labels.
+        line = dumps(_content(message, message.items[:1], links, names=_FEW))
+    return line
 
 
 def _level(message: Message) -> str:
@@ -67,7 +72,9 @@ def _level(message: Message) -> str:
     return "critical" if message.severity is Severity.CRITICAL else "warning"
 
 
-def _content(message: Message, items: Sequence[Item], links: Links) -> dict[str, Any]:
+def _content(
+    message: Message, items: Sequence[Item], links: Links, *, names: int = 64
+) -> dict[str, Any]:
     found: dict[str, Any] = {
         "event": "alert",
         "level": _level(message),
@@ -81,7 +88,7 @@ def _content(message: Message, items: Sequence[Item], links: Links) -> dict[str,
         "summary": wording.headline(message),
         "counts": message.counts,
         "truncated": message.truncated + len(message.items) - len(items),
-        "alerts": [_alert(item, message, links) for item in items],
+        "alerts": [_alert(item, message, links, names) for item in items],
     }
     if message.notice:
         found["notice"] = plain(message.notice, 500)
@@ -92,8 +99,8 @@ def _content(message: Message, items: Sequence[Item], links: Links) -> dict[str,
     return found
 
 
-def _alert(item: Item, message: Message, links: Links) -> dict[str, Any]:
-    labels = plain_map(item.labels, limit=256)
+def _alert(item: Item, message: Message, links: Links, names: int) -> dict[str, Any]:
+    labels = plain_map(foremost(item.labels), names=names, limit=256)
     labels.setdefault(SEVERITY, item.severity.value)
     return {
         "incident": item.incident,

@@ -99,13 +99,13 @@ def _content(
 
 
 def _alert(item: Item, links: Links, names: int, longest: int) -> dict[str, Any]:
-    labels = plain_map(_foremost(item.labels), names=names, limit=longest)
+    labels = plain_map(foremost(item.labels), names=names, limit=longest)
     labels.setdefault(SEVERITY, item.severity.value)
     over = item.change is Change.RESOLVED
     return {
         "status": "resolved" if over else "firing",
         "labels": labels,
-        "annotations": plain_map(_foremost(item.annotations), names=names, limit=longest),
+        "annotations": plain_map(foremost(item.annotations), names=names, limit=longest),
         "startsAt": rfc3339(item.starts_at),
         "endsAt": ZERO_TIME if item.ends_at is None else rfc3339(max(item.ends_at, item.starts_at)),
         "generatorURL": plain(item.generator_url, 2048) or links.timeline(item),
@@ -113,7 +113,7 @@ def _alert(item: Item, links: Links, names: int, longest: int) -> dict[str, Any]
     }
 
 
-def _foremost(values: Mapping[str, str]) -> dict[str, str]:
+def foremost(values: Mapping[str, str]) -> dict[str, str]:
     """Return the same with what tells most in front: where not all fit, these must."""
     return {name: values[name] for name in _TELLING if name in values} | dict(values)
 
