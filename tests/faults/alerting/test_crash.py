@@ -23,6 +23,8 @@ SENDING = ["ledger.begin_attempt:1", "ledger.begin_attempt:2", "webhook.send:1",
 RECORDING = ["ledger.end_attempt:1", "ledger.end_attempt:2"]
 # What looks for the next thing to do, and changes nothing.
 LOOKING = {"ledger.load", "ledger.inbox", "ledger.next_due", "leases.campaign"}
+# Of these, nothing is left half done.
+READING = {"ledger.queues", "ledger.due"}
 NOWHERE = "nowhere"
 
 
@@ -109,6 +111,7 @@ async def test_killed_anywhere_it_tells_each_channel_once_or_twice_under_one_id(
         f"{name}:{moment}:{call}"
         for name, call in (each.split(":") for each in calls)
         for moment in ("before", "during", "after")
+        if moment != "during" or name not in READING
     ]
     made = await cases(places)
 

@@ -140,11 +140,11 @@ async def test_hostile_receivers_cost_neither_memory_nor_anybody_elses_time(
         attempts = await first_attempts(service)
         used = most_memory(service) - before
 
-    assert page.at - breached < 3
+    assert page.at - breached < 5
     assert healthy.received == [page, resolve]
     assert resolve.json["status"] == "resolved"
     assert healthy.problems == []
-    assert longest < 1
+    assert longest < 2
     assert used < 48 * MEGABYTE
     for name, (reason, seconds) in ENDS.items():
         first = attempts[name]

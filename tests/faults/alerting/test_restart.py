@@ -220,7 +220,7 @@ async def restarted_while_firing(case: Watched, how: str, cooldown: float) -> No
 
 async def test_restart_while_firing_tells_nothing_anew_and_forgets_nothing(watched: Begin) -> None:
     """Fault 3: no second fire, the same start, the resolve of what ended meanwhile, and the cooldown goes on."""
-    cooldown = 12.0
+    cooldown = 8.0
 
     await asyncio.gather(
         restarted_while_firing(await watched("one"), CLEAN, cooldown),
