@@ -26,7 +26,7 @@ from alerts_svc.domain.alert import Alert
 from alerts_svc.evaluator.evaluator import Evaluator
 from alerts_svc.evaluator.ticker import Ticker
 from alerts_svc.housekeeping import INTERVAL_SECONDS, Housekeeping, Periods
-from alerts_svc.identity import has_ended, this_process
+from alerts_svc.identity import has_ended, new_owner
 from alerts_svc.impairment import INTERVAL_SECONDS as LOOK_SECONDS
 from alerts_svc.impairment import Impairment, Journal
 from alerts_svc.instruments import Instruments
@@ -198,7 +198,7 @@ def _acting(
     instruments: Instruments,
 ) -> _Acting:
     leases = parts.leases(PostgresLeases(pool, ended=has_ended))
-    keeper = LeaseKeeper(leases, time, this_process(), ttl=settings.lease_seconds)
+    keeper = LeaseKeeper(leases, time, new_owner(), ttl=settings.lease_seconds)
     ledger = parts.ledger(PostgresLedger(pool))
     watch = ChannelWatch(pool, instruments, acting=lambda: keeper.lease is not None)
 
@@ -331,7 +331,6 @@ async def _running(
                 "evaluator": acting.evaluator,
                 "keeper": acting.keeper,
                 "transports": reach.transports,
-                "instruments": instruments,
                 "max_body_bytes": settings.max_body_bytes,
                 "external_url": settings.external_url,
                 "evaluation_interval_seconds": settings.evaluation_interval_seconds,

@@ -1,4 +1,4 @@
-"""Which process this is, and whether another one on this machine has ended."""
+"""Who acts, by name, and whether the process of a name has ended."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ _PROC = Path("/proc")
 _DEAD = frozenset("ZX")
 
 
-def this_process() -> str:
-    """Return a name for this process that no other one has: machine, process id, when it began.
+def new_owner() -> str:
+    """Return a name that nobody else has: of this process (machine, process id, when it began), and of one service in it.
 
     Only where the system tells both (Linux) can ``has_ended`` say anything of it.
     """
     place, began = _place(), _began(os.getpid())
-    last = uuid.uuid4().hex[:8] if began is None else began[1]
-    return f"{socket.gethostname()}:{place}:{os.getpid()}:{last}"
+    last = "" if began is None else began[1]
+    return f"{socket.gethostname()}:{place}:{os.getpid()}:{last}:{uuid.uuid4().hex[:8]}"
 
 
 def has_ended(name: str) -> bool:
     """Return whether the process of that name ran here, and is gone. When in doubt it is not."""
     _, _, rest = name.partition(":")
     place, _, rest = rest.partition(":")
-    pid, _, last = rest.partition(":")
-    if not place or place != _place() or not pid.isdecimal():
+    pid, _, rest = rest.partition(":")
+    last = rest.partition(":")[0]
+    if not last or not place or place != _place() or not pid.isdecimal():
         return False
     began = _began(int(pid))
     return began is None or began[0] in _DEAD or began[1] != last

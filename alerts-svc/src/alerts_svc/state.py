@@ -8,7 +8,6 @@ import asyncpg
 
 from alerts_svc.clients.measures import Measures
 from alerts_svc.evaluator.evaluator import Evaluator
-from alerts_svc.instruments import Instruments
 from alerts_svc.lease_keeper import LeaseKeeper
 from alerts_svc.notify.guard import Guard
 from alerts_svc.notify.links import Links
@@ -49,7 +48,6 @@ class State(Stores):
     evaluator: Evaluator
     keeper: LeaseKeeper
     transports: Transports
-    instruments: Instruments
     max_body_bytes: int
     external_url: str
     evaluation_interval_seconds: float

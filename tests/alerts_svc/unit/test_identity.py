@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from alerts_svc.identity import has_ended, this_process
+from alerts_svc.identity import has_ended, new_owner
 
-TELL = "from alerts_svc.identity import this_process; print(this_process(), flush=True); input()"
+TELL = "from alerts_svc.identity import new_owner; print(new_owner(), flush=True); input()"
 
 
 def test_the_process_itself_has_not_ended() -> None:
-    assert not has_ended(this_process())
+    assert not has_ended(new_owner())
 
 
 def test_a_killed_process_has_ended_also_before_its_parent_has_noticed() -> None:
@@ -46,11 +46,25 @@ def test_a_stopped_process_has_not_ended() -> None:
 
 
 def test_another_process_with_the_same_number_is_not_the_same() -> None:
-    name, _, began = this_process().rpartition(":")
+    *place, began, last = new_owner().split(":")
 
-    assert has_ended(f"{name}:{int(began) - 1}")
+    assert has_ended(":".join([*place, str(int(began) - 1), last]))
 
 
-@pytest.mark.parametrize("name", ["", "host", "elsewhere:1-2:1:5", "host:::", "host::1:5"])
+def test_two_services_in_one_process_are_two_owners() -> None:
+    assert new_owner() != new_owner()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "host",
+        "elsewhere:1-2:1:5",
+        "host:::",
+        "host::1:5",
+        new_owner().rpartition(":")[0].rpartition(":")[0],
+    ],
+)
 def test_nothing_is_said_of_a_process_elsewhere(name: str) -> None:
     assert not has_ended(name)
