@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,8 @@ async def test_an_alert_that_has_ended_is_no_more(amtool: Amtool) -> None:
 
 def _at(alerts: Any, milliseconds: int) -> str:
     """Return a moment shortly after the last of the alerts began."""
-    last: str = max(alert["startsAt"] for alert in alerts)
-    return last.replace("Z", f"{milliseconds:03}Z") if "." in last else last.replace("Z", ".001Z")
+    last = max(datetime.fromisoformat(alert["startsAt"]) for alert in alerts)
+    return (last + timedelta(milliseconds=milliseconds)).isoformat()
 
 
 async def test_a_silence_is_added_holds_back_is_changed_and_ends(amtool: Amtool) -> None:

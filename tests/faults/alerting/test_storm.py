@@ -28,7 +28,7 @@ IN_TIME = 12.0
 def storm_rule(name: str, measure: str) -> dict[str, Any]:
     levels = {"type": "threshold", "measure": measure, "aggregation": "avg", "window_seconds": 60}
     limits = {"comparison": ">", "warning": 10.0, "critical": 100.0, "group_by": ["operation"]}
-    told = {"annotations": {"summary": f"{name} is too deep"}, "unit": "ms"}
+    told: dict[str, Any] = {"annotations": {"summary": f"{name} is too deep"}, "unit": "ms"}
     return rule(name, condition=levels | limits, **told)
 
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Meta
 
-from alerts_svc.domain.alert import Alert
+from alerts_svc.domain.alert import Alert, Incident
 from alerts_svc.domain.matcher import Matcher, MatcherError, parse_list
 from alerts_svc.domain.silence import Silence
 from alerts_svc.domain.standing import Standing
@@ -254,7 +254,7 @@ def alert(standing: Standing, clocks: Clocks) -> dict[str, Any]:
         "endsAt": _vouched_until(found, clocks),
         "fingerprint": found.fingerprint,
         "receivers": [{"name": name} for name in standing.receivers],
-        "startsAt": clocks.told(incident.started_at),
+        "startsAt": clocks.told(_started_at(found, incident)),
         "status": {
             "state": "suppressed" if standing.suppressed else "active",
             "silencedBy": list(standing.silenced_by),
@@ -265,6 +265,13 @@ def alert(standing: Standing, clocks: Clocks) -> dict[str, Any]:
         "generatorURL": found.generator_url,
         "labels": dict(standing.labels),
     }
+
+
+def _started_at(alert: Alert, incident: Incident) -> float:
+    """Return when it began: what somebody else measures, by the earliest that was said of it."""
+    if alert.rule is None and alert.active_at is not None:
+        return min(alert.active_at, incident.started_at)
+    return incident.started_at
 
 
 def groups(standings: Iterable[Standing], clocks: Clocks) -> list[dict[str, Any]]:
