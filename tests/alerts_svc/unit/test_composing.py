@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from alerts_svc.domain import builtin
 from alerts_svc.domain.alert import Change
 from alerts_svc.domain.composing import MAX_PAIRS, MAX_VALUE
 from alerts_svc.domain.message import ChangeEvent, Item, Message
@@ -128,6 +129,17 @@ def test_what_a_stranger_posts_is_bounded() -> None:
     assert max(map(len, texts)) <= MAX_VALUE
     assert len(message.group_labels["alertname"]) <= MAX_VALUE
     assert item.comparison == item.unit == ""
+
+
+def test_what_the_service_says_of_itself_has_neither_window_nor_samples() -> None:
+    rule = builtin.rules()[builtin.CHANNEL_FAILING]
+    scene = Scene()
+    scene.finds("", Finding(WARNING, 3.0, 3.0, 1.0), rule)
+
+    _, item = only(scene)
+
+    assert (item.rule, item.window_seconds, item.samples) == (rule.name, None, 0.0)
+    assert (item.value, item.threshold, item.comparison) == (3.0, 3.0, ">=")
 
 
 def test_an_alert_whose_rule_is_gone_is_told_without_it() -> None:

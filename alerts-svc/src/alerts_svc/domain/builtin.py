@@ -65,7 +65,7 @@ def _evaluation_impaired(after_seconds: float) -> Rule:
         for_seconds=after_seconds,
         labels={"group": GROUP},
         annotations={
-            "summary": "alerts cannot be evaluated",
+            "summary": "Alerts cannot be evaluated",
             "impact": "metrics-svc or its store does not answer, so nobody would hear of anything else. What fires"
             " stays as it is; nothing is resolved meanwhile.",
         },
@@ -85,7 +85,7 @@ _CHANNEL_FAILING = Rule(
     ),
     labels={"group": GROUP},
     annotations={
-        "summary": "a channel does not deliver",
+        "summary": "A channel does not deliver",
         "impact": "Its messages go to the fallback channel and the console instead.",
     },
     actions=(

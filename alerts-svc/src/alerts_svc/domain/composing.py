@@ -212,7 +212,7 @@ def _item(world: World, setting: Setting, alert: Alert, change: Change | None) -
         comparison=comparison,
         unit=unit,
         window_seconds=window,
-        samples=alert.samples,
+        samples=0.0 if alert.rule in _BUILTIN else alert.samples,
         acknowledged_by=_acknowledged_by(incident, own=setting.own),
         actions=() if rule is None else rule.actions,
         generator_url=cut(alert.generator_url, MAX_VALUE),
@@ -232,7 +232,9 @@ def _terms(rule: Rule | None, threshold: float | None) -> tuple[str, str, int | 
         return "", "", None
     condition = rule.condition
     if isinstance(condition, Threshold):
-        return condition.comparison.value, rule.unit, condition.query.window_seconds
+        # The service watches itself at every moment; the window of a built-in rule is a mere form.
+        window = None if rule.name in _BUILTIN else condition.query.window_seconds
+        return condition.comparison.value, rule.unit, window
     return ">", rule.unit or "x", _burn_window(condition, threshold)
 
 

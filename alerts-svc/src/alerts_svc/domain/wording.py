@@ -16,7 +16,7 @@ _COMPARED = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
 # What an alert is about, the first of it first.
 _WHERE = ("operation", "model", "target", "channel", "instance", "gap_priority", "environment")
 # Labels that are the same for all alerts of a rule of ours.
-_ROUTING = ("signal", "category")
+_ROUTING = ("signal", "category", "group")
 _MOST_LABELS = 8
 _PLACES = 3
 _MOST_PLACES = 6
