@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from alerts_svc.domain.alert import Alert, Decision, Transition
@@ -290,6 +291,7 @@ class MemoryLedger:
         self._monotonic = monotonic
         self._point = point
         self._look: _Look | None = None
+        self.is_quiet = False
 
     async def campaign(self, owner: str, *, ttl: float, own: float | None = None) -> Lease | None:
         # Counted from before the question, so that the true lease outlives what the caller thinks.
@@ -327,6 +329,15 @@ class MemoryLedger:
         await self._point("resign:before")
         self.store.resign(lease)
         await self._point("resign:after")
+
+    @asynccontextmanager
+    async def quietly(self) -> AsyncGenerator[MemoryLedger]:
+        """People do not know that they are to wait: who plays them looks at ``is_quiet``."""
+        self.is_quiet = True
+        try:
+            yield self
+        finally:
+            self.is_quiet = False
 
     async def load(self) -> World:
         await self._point("load:before")

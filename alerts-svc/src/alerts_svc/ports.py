@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -111,6 +112,13 @@ class Leases(Protocol):
 
 class Ledger(Protocol):
     """What the one that acts reads and writes. Every write raises ``LeaseLostError`` under an old fence."""
+
+    def quietly(self) -> AbstractAsyncContextManager[Ledger]:
+        """Return a ledger for the life of a block in which people's changes wait.
+
+        For when they come so fast that a decision is stale whenever it is to be committed.
+        """
+        ...
 
     async def load(self) -> World:
         """Read everything a decision depends on, at one revision."""

@@ -57,6 +57,29 @@ async def until_it_waits(pool: asyncpg.Pool[asyncpg.Record], task: asyncio.Task[
             await asyncio.sleep(0.01)
 
 
+async def test_what_people_change_waits_for_a_decision_that_asks_for_it(pool: Any) -> None:
+    ledger, lease = PostgresLedger(pool), await acting(pool)
+
+    async with ledger.quietly() as quiet:
+        world = await quiet.load()
+        # More than the pool has connections.
+        changes = [
+            asyncio.create_task(Silences(pool).create(replace(SILENCE, id=f"s{n}")))
+            for n in range(12)
+        ]
+        async with asyncio.timeout(10):
+            while pool.get_size() < pool.get_max_size() or pool.get_idle_size():
+                assert not any(change.done() for change in changes)
+                await asyncio.sleep(0.01)
+        assert await quiet.inbox(limit=1) == []
+        await quiet.commit(lease, Changes(heartbeat_at=5.0), revision=world.revision)
+        assert not any(change.done() for change in changes)
+    await asyncio.gather(*changes)
+
+    after = await ledger.load()
+    assert (after.heartbeat_at, len(after.silences)) == (5.0, 12)
+
+
 async def test_a_new_owner_waits_for_a_commit_under_way(pool: Any) -> None:
     lease = await acting(pool)
     await pool.execute(_EXPIRE)

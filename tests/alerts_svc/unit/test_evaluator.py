@@ -275,6 +275,19 @@ async def test_a_revision_that_never_rests_does_not_hold_the_process(setup: Setu
     assert setup.changes("Slow") == [(Change.FIRED, "")]
 
 
+async def test_people_who_change_things_all_the_time_wait_for_a_page(setup: Setup) -> None:
+    setup.measures.values["slow"] = {("a",): 20.0}
+
+    def change() -> None:
+        if not setup.ledger.is_quiet:
+            setup.store.put_rule(rule("Slow"))
+
+    setup.measures.on_ask = change
+    await setup.evaluator.tick()
+
+    assert setup.changes("Slow") == [(Change.FIRED, "")]
+
+
 async def test_a_lease_that_is_lost_ends_the_tick(setup: Setup) -> None:
     setup.measures.values["slow"] = {("a",): 20.0}
     lease = setup.keeper.lease

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time as process
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -27,6 +28,8 @@ log = structlog.get_logger(__name__)
 EVERYTHING = Scope()
 _NOTHING = Changes()
 MAX_TRIES = 5
+# After so many in vain people's changes wait for the next one.
+HASTY_TRIES = 2
 MAX_COMMANDS = 500
 # Thousands may change at once, and each line takes its time.
 MAX_LOGGED = 50
@@ -118,16 +121,17 @@ class Evaluator:
         """
         asked: _Asked | None = None
         started = process.perf_counter()
-        for _ in range(MAX_TRIES):
+        for tries in range(MAX_TRIES):
             lease = self._keeper.lease
             if lease is None:
                 self._world = None
                 return False
             try:
-                world = await self._loaded(lease)
-                if asked is None and scope is not None:
-                    asked = await self._ask(world, scope)
-                await self._act(lease, world, asked)
+                async with self._turn(tries) as ledger:
+                    world = await self._loaded(ledger, lease)
+                    if asked is None and scope is not None:
+                        asked = await self._ask(world, scope)
+                    await self._act(ledger, lease, world, asked)
             except StaleWorldError:
                 self._world = None
                 continue
@@ -144,7 +148,10 @@ class Evaluator:
         log.warning("decision_postponed", tries=MAX_TRIES)
         return True
 
-    async def _loaded(self, lease: Lease) -> World:
+    def _turn(self, tries: int) -> AbstractAsyncContextManager[Ledger]:
+        return nullcontext(self._ledger) if tries < HASTY_TRIES else self._ledger.quietly()
+
+    async def _loaded(self, ledger: Ledger, lease: Lease) -> World:
         world = self._world
         # A higher revision was committed by people; under another fence somebody else may have acted meanwhile.
         current = (
@@ -152,7 +159,7 @@ class Evaluator:
         )
         if world is None or not current or self._stale:
             self._stale = False
-            found = await self._ledger.load()
+            found = await ledger.load()
             world = replace(found, rules={**found.rules, **self._builtin})
             self._judge.forget(world.rules)
             self._world, self._fence = world, lease.fence
@@ -179,8 +186,8 @@ class Evaluator:
             if rule.enabled and name not in self._builtin and scope.concerns(rule)
         ]
 
-    async def _act(self, lease: Lease, world: World, asked: _Asked | None) -> None:
-        found = await self._ledger.inbox(limit=MAX_COMMANDS)
+    async def _act(self, ledger: Ledger, lease: Lease, world: World, asked: _Asked | None) -> None:
+        found = await ledger.inbox(limit=MAX_COMMANDS)
         own, wall = self._time.own(), self._time.wall()
         was_away = self._acted[0] != lease.fence or own - self._acted[1] > AWAY_SECONDS
         after, changes = commands.apply(world, found, own=own, wall=wall, was_away=was_away)
@@ -197,7 +204,7 @@ class Evaluator:
         messages = await self._enricher.enriched(changes.messages, after.rules, wall=wall)
         changes = replace(changes, messages=messages)
         if changes != _NOTHING:
-            await self._ledger.commit(lease, changes, revision=world.revision)
+            await ledger.commit(lease, changes, revision=world.revision)
         self._world = self.known = after
         self._acted = lease.fence, own
         self.left_over = _is_full(found)

@@ -7,7 +7,7 @@ import asyncpg
 from alerts_svc.domain.world import Acknowledge, Close, Command, Posted
 from alerts_svc.ports import ENOUGH_POSTED
 from alerts_svc.store.content import dump, kind_of, load_command
-from alerts_svc.store.fencing import CHANNEL
+from alerts_svc.store.fencing import CHANNEL, Connection
 
 _PUT = """
     WITH put AS (INSERT INTO alerts.inbox (kind, content, weight) VALUES ($1, $2, $3) RETURNING id)
@@ -39,7 +39,7 @@ class Inbox:
         return number
 
 
-async def waiting(pool: asyncpg.Pool[asyncpg.Record], *, limit: int) -> list[Command]:
+async def waiting(connection: Connection[asyncpg.Record], *, limit: int) -> list[Command]:
     """Return the oldest commands that wait, as many as one tick may act on."""
-    rows = await pool.fetch(_WAITING, limit, ENOUGH_POSTED)
+    rows = await connection.fetch(_WAITING, limit, ENOUGH_POSTED)
     return [load_command(row["id"], row["at"], row["kind"], row["content"]) for row in rows]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import asyncpg
 
@@ -18,23 +19,33 @@ class PostgresLedger:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
 
+    @asynccontextmanager
+    async def quietly(self) -> AsyncGenerator[PostgresLedger]:
+        """Make people's changes wait for the life of the block, but not for what is done with the ledger given."""
+        async with self._pool.acquire() as connection, fencing.quiet(connection):
+            yield _QuietLedger(self._pool, connection)
+
+    def _borrowed(self) -> AbstractAsyncContextManager[fencing.Connection[asyncpg.Record]]:
+        return self._pool.acquire()
+
     async def load(self) -> World:
         """Read everything a decision depends on, at one revision."""
         async with (
-            self._pool.acquire() as connection,
+            self._borrowed() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             return await loading.world(connection)
 
     async def commit(self, lease: Lease, changes: Changes, *, revision: int) -> None:
         """Write it all in one transaction, if lease and ``revision`` are still the current ones."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._borrowed() as connection, connection.transaction():
             await fencing.hold(connection, lease, revision)
             await committing.write(connection, changes, since=lease.own)
 
     async def inbox(self, *, limit: int) -> Sequence[Command]:
         """Return what waits to be acted on, oldest first."""
-        return await inbox.waiting(self._pool, limit=limit)
+        async with self._borrowed() as connection:
+            return await inbox.waiting(connection, limit=limit)
 
     async def due(self, channel: str, *, own: float, limit: int) -> Sequence[Delivery]:
         """Return what may be sent on a channel now, oldest first."""
@@ -74,3 +85,18 @@ class PostgresLedger:
         async with self._pool.acquire() as connection, connection.transaction():
             await fencing.hold_lease(connection, lease)
             await channels.disable(connection, channel, reason)
+
+
+class _QuietLedger(PostgresLedger):
+    """Decides on one connection: those that wait for it may have all the others of the pool."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        connection: fencing.Connection[asyncpg.Record],
+    ) -> None:
+        super().__init__(pool)
+        self._connection = connection
+
+    def _borrowed(self) -> AbstractAsyncContextManager[fencing.Connection[asyncpg.Record]]:
+        return nullcontext(self._connection)
