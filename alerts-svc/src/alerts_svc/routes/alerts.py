@@ -17,10 +17,9 @@ from alerts_svc.domain.rule import Rule
 from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.standing import standings
 from alerts_svc.domain.world import World
-from alerts_svc.routes.resources import body_of, clocks, named, resource
+from alerts_svc.routes.resources import body_of, clocks, load, named, resource
 from alerts_svc.state import State
 from alerts_svc.store.alerts import Found, Past
-from alerts_svc.store.ledger import PostgresLedger
 from alerts_svc.wire import alerts as wire
 from alerts_svc.wire import timeline
 from alerts_svc.wire.parameters import Parameters, check_stretch, no_parameters
@@ -32,11 +31,6 @@ _WEEK_SECONDS = 7 * 86_400.0
 _BEFORE_SECONDS, _AFTER_SECONDS = 900.0, 300.0
 _MAX_EVALUATIONS = 5_000
 _OPERATION = "operation"
-
-
-async def load(request: Request[State]) -> World:
-    """Read everything from the store, at one revision."""
-    return await PostgresLedger(request.state["pool"]).load()
 
 
 def all_rules(world: World) -> dict[str, Rule]:

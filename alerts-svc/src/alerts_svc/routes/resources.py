@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from alerts_svc.domain.world import World
 from alerts_svc.state import State
+from alerts_svc.store.ledger import PostgresLedger
 from alerts_svc.wire.times import Clocks
 from windsock_kit.body import read_body
 from windsock_kit.postgres import unavailable
@@ -42,6 +44,11 @@ async def body_of(request: Request[State]) -> bytes:
     """Return the decoded body, bounded by the service's limit both as sent and as decoded."""
     limit = request.state["max_body_bytes"]
     return await read_body(request, max_bytes=limit, max_decompressed_bytes=limit)
+
+
+async def load(request: Request[State]) -> World:
+    """Read everything from the store, at one revision."""
+    return await PostgresLedger(request.state["pool"]).load()
 
 
 def clocks(request: Request[State]) -> Clocks:

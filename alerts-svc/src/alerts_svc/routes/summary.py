@@ -15,8 +15,7 @@ from alerts_svc.domain.routing import CONSOLE
 from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.standing import standings
 from alerts_svc.domain.world import World
-from alerts_svc.routes.alerts import load
-from alerts_svc.routes.resources import clocks, resource
+from alerts_svc.routes.resources import clocks, load, resource
 from alerts_svc.state import State
 from alerts_svc.store.acting import acting
 from alerts_svc.version import VERSION

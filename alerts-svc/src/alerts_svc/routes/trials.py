@@ -20,9 +20,8 @@ from alerts_svc.domain.machine import advance, level_of
 from alerts_svc.domain.rule import Query, Rule
 from alerts_svc.domain.world import World
 from alerts_svc.routes.measuring import measured, unanswerable
-from alerts_svc.routes.resources import Handler, body_of, clocks, resource
+from alerts_svc.routes.resources import Handler, body_of, clocks, load, resource
 from alerts_svc.state import State
-from alerts_svc.store.ledger import PostgresLedger
 from alerts_svc.wire import trials as wire
 from alerts_svc.wire.backtests import approximations, tell_backtest, tell_trial
 from alerts_svc.wire.parameters import no_parameters
@@ -59,7 +58,7 @@ async def test(request: Request[State]) -> Response:
         answers = await measured(request.state, rule)
     except InvalidError as error:
         raise _of(subject, error) from None
-    world = await PostgresLedger(request.state["pool"]).load()
+    world = await load(request)
     found = readings(rule, answers.found)
     now = clocks(request)
     told = [

@@ -11,9 +11,8 @@ from alerts_svc.domain import builtin
 from alerts_svc.domain.composing import annotated, rule_of
 from alerts_svc.domain.routing import labelled
 from alerts_svc.domain.world import World
-from alerts_svc.routes.resources import Handler, clocks, resource
+from alerts_svc.routes.resources import Handler, clocks, load, resource
 from alerts_svc.state import State
-from alerts_svc.store.ledger import PostgresLedger
 from alerts_svc.wire import prometheus
 from alerts_svc.wire.prometheus import Active
 from windsock_kit.errors import ServiceError
@@ -46,10 +45,6 @@ def _answer(data: object) -> Response:
     return json({"status": "success", "data": data})
 
 
-async def _world(request: Request[State]) -> World:
-    return await PostgresLedger(request.state["pool"]).load()
-
-
 def _active(request: Request[State], world: World) -> list[Active]:
     """Return the alerts of rules that pend or fire, oldest first."""
     now = clocks(request)
@@ -71,7 +66,7 @@ def _active(request: Request[State], world: World) -> list[Active]:
 async def get_rules(request: Request[State]) -> Response:
     """List rules by group, with their alerts."""
     asked = prometheus.parse_asked(request.query_params)
-    world = await _world(request)
+    world = await load(request)
     by_rule: dict[str, list[Active]] = {}
     for active in _active(request, world):
         by_rule.setdefault(active.alert.rule or "", []).append(active)
@@ -93,7 +88,7 @@ def _evaluated(request: Request[State], world: World) -> prometheus.Evaluated:
 @spoken
 async def get_alerts(request: Request[State]) -> Response:
     """List the alerts of rules that pend or fire."""
-    world = await _world(request)
+    world = await load(request)
     active = _active(request, world)
     return _answer({"alerts": [prometheus.alert(each) for each in active]})
 

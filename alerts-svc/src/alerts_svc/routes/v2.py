@@ -15,10 +15,8 @@ from alerts_svc.domain.matcher import Matcher, matches_all
 from alerts_svc.domain.routing import CONSOLE
 from alerts_svc.domain.silence import Silence
 from alerts_svc.domain.standing import Standing, standings
-from alerts_svc.domain.world import World
-from alerts_svc.routes.resources import Handler, body_of, clocks, named, resource
+from alerts_svc.routes.resources import Handler, body_of, clocks, load, named, resource
 from alerts_svc.state import State
-from alerts_svc.store.ledger import PostgresLedger
 from alerts_svc.version import VERSION
 from alerts_svc.wire import alertmanager, alertmanager_configuration
 from alerts_svc.wire.silences import check_room
@@ -46,10 +44,6 @@ def spoken(handler: Handler) -> Handler:
             return json(text, 400 if wrong else error.status, error.headers())
 
     return wrapped
-
-
-async def _world(request: Request[State]) -> World:
-    return await PostgresLedger(request.state["pool"]).load()
 
 
 @spoken
@@ -135,7 +129,7 @@ def _receiver(pattern: str) -> Any:
 async def get_alerts(request: Request[State]) -> Response:
     """List what fires, and what holds it back."""
     wanted, now = _Wanted.by(request), clocks(request)
-    found = wanted.among(standings(await _world(request), wall=now.wall))
+    found = wanted.among(standings(await load(request), wall=now.wall))
     return json([alertmanager.alert(standing, now) for standing in found])
 
 
@@ -143,7 +137,7 @@ async def get_alerts(request: Request[State]) -> Response:
 async def get_groups(request: Request[State]) -> Response:
     """List the same by group and receiver."""
     wanted, now = _Wanted.by(request), clocks(request)
-    found = wanted.among(standings(await _world(request), wall=now.wall))
+    found = wanted.among(standings(await load(request), wall=now.wall))
     return json(alertmanager.groups(found, now))
 
 
