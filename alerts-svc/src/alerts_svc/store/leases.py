@@ -77,11 +77,23 @@ class PostgresLeases:
         RETURNING fence, own, wall, (SELECT value FROM alerts.revision) AS revision
     """
 
+    # A process that was stopped in the midst of a transaction holds locks which everybody else waits for, and neither
+    # statement_timeout nor the one for idle transactions ends that between two messages of one statement.
+    _END_STALLED = """
+        SELECT pg_terminate_backend(pid)
+        FROM pg_stat_activity
+        WHERE application_name = current_setting('application_name')
+            AND usename = current_user AND datname = current_database() AND pid <> pg_backend_pid()
+            AND wait_event = 'ClientRead'
+            AND xact_start < clock_timestamp() - $1::float8 * interval '1 second'
+    """
+
     async def campaign(self, owner: str, *, ttl: float, own: float | None = None) -> Lease | None:
         """Take the lease, or renew it; ``None`` while somebody else has it."""
         # Counted from before the question, so that the true lease outlives what the caller thinks.
         asked = self._monotonic()
         async with impatient(self._pool) as connection:
+            await connection.execute(self._END_STALLED, ttl)
             row = await connection.fetchrow(self._RENEW, owner, own, ttl)
             if row is None:
                 row = await self._take(connection, owner, ttl, asked)
