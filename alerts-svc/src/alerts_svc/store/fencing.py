@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
@@ -50,8 +47,7 @@ async def hold_lease(connection: Connection[asyncpg.Record], lease: Lease) -> No
 # Shared by people's changes. Who holds it alone makes them wait; who asks for it alone comes before those that ask later.
 _TURN = 4_101_958_001
 _SHARE_TURN = "SELECT pg_advisory_xact_lock_shared($1)"
-_TAKE_TURN = "SELECT pg_advisory_lock($1)"
-_END_TURN = "SELECT pg_advisory_unlock($1)"
+_TAKE_TURN = "SELECT pg_advisory_xact_lock($1)"
 _GROW = """
     WITH grown AS (UPDATE alerts.revision SET value = value + 1 RETURNING value)
     SELECT pg_notify($1, 'revision:' || value) FROM grown
@@ -68,16 +64,9 @@ async def grow(connection: Connection[asyncpg.Record]) -> None:
     await connection.execute(_GROW, CHANNEL)
 
 
-@asynccontextmanager
-async def quiet(connection: Connection[asyncpg.Record]) -> AsyncGenerator[None]:
-    """Make people's changes wait for the life of the block, so that what is read in it is still so at its end."""
+async def hush(connection: Connection[asyncpg.Record]) -> None:
+    """Make people's changes wait while the transaction lasts, so that what is read meanwhile stays so."""
     await connection.execute(_TAKE_TURN, _TURN)
-    try:
-        yield
-    finally:
-        # A connection that has gone holds nothing any more.
-        if not connection.is_closed():
-            await connection.execute(_END_TURN, _TURN)
 
 
 async def notify(connection: Connection[asyncpg.Record], what: str) -> None:

@@ -22,7 +22,13 @@ class PostgresLedger:
     @asynccontextmanager
     async def quietly(self) -> AsyncGenerator[PostgresLedger]:
         """Make people's changes wait for the life of the block, but not for what is done with the ledger given."""
-        async with self._pool.acquire() as connection, fencing.quiet(connection):
+        async with (
+            self._pool.acquire() as connection,
+            self._pool.acquire() as holding,
+            # A transaction, because the database ends one that a process which stands still leaves open.
+            holding.transaction(),
+        ):
+            await fencing.hush(holding)
             yield _QuietLedger(self._pool, connection)
 
     def _borrowed(self) -> AbstractAsyncContextManager[fencing.Connection[asyncpg.Record]]:
@@ -88,7 +94,7 @@ class PostgresLedger:
 
 
 class _QuietLedger(PostgresLedger):
-    """Decides on one connection: those that wait for it may have all the others of the pool."""
+    """Decides on one connection: those who wait may have all the others of the pool."""
 
     def __init__(
         self,
