@@ -16,6 +16,7 @@ from alerts_svc.notify.channel_settings import (
 )
 from alerts_svc.notify.guard import Guard
 from alerts_svc.notify.signature import key_of
+from alerts_svc.wire.channels import parse_channel
 from windsock_kit.errors import InvalidError
 
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -197,3 +198,13 @@ def test_rotation_keeps_the_old_secret_for_a_day() -> None:
     assert found["previous_until"] == 1000.0 + 86_400
     assert found["secret"] != SECRET
     assert PAGERDUTY_URL.startswith("https://")
+
+
+def test_secrets_are_not_shown_where_values_are() -> None:
+    body = b'{"name": "hook", "kind": "webhook", "settings": {"url": "https://x.example/secret"}}'
+
+    parsed = parse_channel(body)
+    channel = Channel(parsed.name, parsed.kind, parsed.settings)
+
+    assert "secret" in str(channel.settings)
+    assert "secret" not in f"{parsed!r} {channel!r}"

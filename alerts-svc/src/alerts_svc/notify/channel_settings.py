@@ -39,7 +39,9 @@ Port = Annotated[int, Meta(ge=1, le=65_535)]
 
 
 class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    pass
+    def __repr__(self) -> str:
+        # It holds secrets, and whatever is shown may end in a log.
+        return f"{type(self).__name__}(…)"
 
 
 class _Console(_Settings, frozen=True):

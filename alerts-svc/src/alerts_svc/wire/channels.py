@@ -24,6 +24,10 @@ class ChannelBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     version: int | None = None
     disabled_reason: str | None = None
 
+    def __repr__(self) -> str:
+        """Return it without the settings, which hold secrets."""
+        return f"ChannelBody({self.name!r}, {self.kind.value!r})"
+
 
 _decoder = msgspec.json.Decoder(ChannelBody)
 
