@@ -19,7 +19,7 @@ from alerts_svc.domain.severity import Severity
 from alerts_svc.notify.lines import lines
 from alerts_svc.notify.links import Links
 from alerts_svc.notify.rendering import dumps, fitting, least_line, rendered, rfc3339
-from alerts_svc.notify.webhook import change, details, foremost
+from alerts_svc.notify.webhook import change, details, facts, foremost
 from alerts_svc.ports import Result, Sent
 
 # Docker cuts lines at 16 KiB.
@@ -102,23 +102,11 @@ def _content(
 def _alert(item: Item, message: Message, links: Links, names: int) -> dict[str, Any]:
     labels = plain_map(foremost(item.labels), names=names, limit=256)
     labels.setdefault(SEVERITY, item.severity.value)
-    return {
-        "incident": item.incident,
-        "sequence": item.sequence,
-        "change": None if item.change is None else item.change.value,
+    return facts(item, message) | {
         "title": wording.title(item),
         "labels": labels,
-        "severity": item.severity.value,
-        "value": item.value,
-        "threshold": item.threshold,
-        "comparison": item.comparison,
-        "unit": item.unit,
-        "window_seconds": item.window_seconds,
-        "samples": item.samples,
         "starts_at": rfc3339(item.starts_at),
         "ends_at": None if item.ends_at is None else rfc3339(item.ends_at),
-        "impact": wording.impact(item, message.details),
-        "actions": [plain(action, 300) for action in item.actions[:10]],
         "dashboard": links.dashboard(item),
         "timeline": links.timeline(item),
     }

@@ -148,6 +148,18 @@ def _own(message: Message, items: Sequence[Item], links: Links) -> dict[str, Any
 
 
 def _own_alert(item: Item, message: Message, links: Links) -> dict[str, Any]:
+    return facts(item, message) | {
+        "links": {
+            "dashboard": links.dashboard(item),
+            "timeline": links.timeline(item),
+            "acknowledge": links.acknowledge(item, at=message.created_at),
+            "silence": links.silence(item, at=message.created_at),
+        },
+    }
+
+
+def facts(item: Item, message: Message) -> dict[str, Any]:
+    """Return what is known of an alert, as JSON."""
     return {
         "incident": item.incident,
         "sequence": item.sequence,
@@ -161,12 +173,6 @@ def _own_alert(item: Item, message: Message, links: Links) -> dict[str, Any]:
         "samples": item.samples,
         "impact": wording.impact(item, message.details),
         "actions": [plain(action, 300) for action in item.actions[:10]],
-        "links": {
-            "dashboard": links.dashboard(item),
-            "timeline": links.timeline(item),
-            "acknowledge": links.acknowledge(item, at=message.created_at),
-            "silence": links.silence(item, at=message.created_at),
-        },
     }
 
 
