@@ -294,18 +294,20 @@ async def _running(
     links = Links(settings.external_url, secrets.token_bytes(32))
     async with (
         _pool(settings) as pool,
+        # Whoever acts waits for no connection that people's questions take up.
+        _pool(settings) as acting_pool,
         _reaching(settings, parts, guard, links) as reach,
     ):
         acting = _acting(
             settings,
             parts,
             registry,
-            pool,
+            acting_pool,
             time=time,
             reach=reach,
             instruments=instruments,
         )
-        founding = _Founding(pool, links)
+        founding = _Founding(acting_pool, links)
         checks["database"] = partial(_answers, pool)
         checks["defaults"] = founding.check
         leasing = _leasing(acting.keeper, founding, registry)

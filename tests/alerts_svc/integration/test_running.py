@@ -282,6 +282,26 @@ async def test_a_channel_that_does_not_deliver_is_told_of_on_the_others(
     assert 'alerts_outbox_messages{channel="hook"}' in exposed
 
 
+async def test_whoever_acts_goes_on_while_people_ask_more_than_the_store_can_answer(
+    alerts_url: str, pool: Any, metrics_url: str
+) -> None:
+    async with alerts_service(
+        alerts_url, metrics_url, Recorder().parts(), lease_seconds=2.0, database_pool_size=4
+    ) as client:
+        await eventually(lambda: _evaluated(pool))
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE alerts.incidents IN ACCESS EXCLUSIVE MODE")
+            asked = [asyncio.create_task(client.get("/api/alerts/history")) for _ in range(20)]
+            await asyncio.sleep(3)
+            acts = await connection.fetchval(
+                "SELECT expires_at > now() + interval '3 s' FROM alerts.leases"
+            )
+        answers = await asyncio.gather(*asked)
+
+    assert acts
+    assert {answer.status_code for answer in answers} == {200}
+
+
 async def _ready(client: Any) -> bool:
     return bool((await client.get("/readyz")).status_code == 200)
 
