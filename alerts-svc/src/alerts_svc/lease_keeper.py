@@ -57,9 +57,7 @@ class LeaseKeeper:
         # Also of a lease that has run out: if nobody has taken it meanwhile, time goes on from this count.
         counted = self._time.own() if before is not None else None
         try:
-            # An answer that comes later than this is of no use: the next campaign is due.
-            async with asyncio.timeout(max(1.0, self.interval)):
-                lease = await self._leases.campaign(self._owner, ttl=self._ttl, own=counted)
+            lease = await self._campaign(counted)
         except Exception:
             now = self._time.monotonic()
             self.failed_at = (now if self.failed_at is None else self.failed_at[0], now)
@@ -69,6 +67,21 @@ class LeaseKeeper:
         if lease is not None:
             self._time.renewed(lease)
         self._tell(before, lease)
+
+    async def _campaign(self, own: float | None) -> Lease | None:
+        """Return what the store says; raises ``TimeoutError`` when the next campaign is due.
+
+        A store that stands still does not take note of a cancellation either, so nobody waits for the end of that.
+        """
+        asking = asyncio.ensure_future(self._leases.campaign(self._owner, ttl=self._ttl, own=own))
+        asking.add_done_callback(_look_at)
+        try:
+            await asyncio.wait({asking}, timeout=max(1.0, self.interval))
+            if not asking.done():
+                raise TimeoutError
+            return asking.result()
+        finally:
+            asking.cancel()
 
     def _tell(self, before: Lease | None, lease: Lease | None) -> None:
         if lease is not None and (before is None or before.fence != lease.fence):
@@ -96,3 +109,9 @@ class LeaseKeeper:
         except LeaseLostError:
             return
         log.info("lease_resigned", owner=lease.owner, fence=lease.fence)
+
+
+def _look_at(asking: asyncio.Future[Lease | None]) -> None:
+    # Or asyncio would complain of a failure that came too late for anybody.
+    if not asking.cancelled():
+        asking.exception()

@@ -145,3 +145,33 @@ async def test_a_store_that_hangs_does_not_hold_up_the_next_campaign(
 
     with pytest.raises(TimeoutError):
         await keeper.tick()
+
+
+async def test_a_store_that_stands_still_is_noted_in_time_though_it_cannot_be_cancelled(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    thawed = asyncio.Event()
+
+    class Frozen(MemoryLedger):
+        async def campaign(
+            self, owner: str, *, ttl: float, own: float | None = None
+        ) -> Lease | None:
+            # As a driver that waits until the server has taken note of the cancellation.
+            while not thawed.is_set():
+                try:
+                    await thawed.wait()
+                except asyncio.CancelledError:
+                    continue
+            raise ConnectionResetError
+
+    time = Timekeeper(monotonic=clock.monotonic, clock=store.clock)
+    keeper = LeaseKeeper(Frozen(store), time, "me", ttl=4)
+
+    async with asyncio.timeout(5):
+        with pytest.raises(TimeoutError):
+            await keeper.tick()
+    noted = keeper.failed_at
+    thawed.set()
+    await asyncio.sleep(0)
+
+    assert noted == (clock.monotonic(), clock.monotonic())
