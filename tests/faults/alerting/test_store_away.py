@@ -107,7 +107,8 @@ def _has(webhook: WebhookReceiver, rule_name: str) -> bool:
 
 async def _statuses(service: AlertsService) -> tuple[int, int]:
     """Return whether it lives, and whether it is ready."""
-    return await asyncio.gather(service.status("/livez"), service.status("/readyz"))
+    live, ready = await asyncio.gather(service.status("/livez"), service.status("/readyz"))
+    return live, ready
 
 
 async def test_store_of_metrics_is_away_and_comes_back(
