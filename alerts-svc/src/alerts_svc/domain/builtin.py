@@ -66,12 +66,12 @@ def _evaluation_impaired(after_seconds: float) -> Rule:
         labels={"group": GROUP},
         annotations={
             "summary": "Alerts cannot be evaluated",
-            "impact": "metrics-svc or its store does not answer, so nobody would hear of anything else. What fires"
-            " stays as it is; nothing is resolved meanwhile.",
+            "impact": "metrics-svc does not answer, or PostgreSQL does not, so nobody would hear of anything else. What"
+            " fires stays as it is; nothing is resolved meanwhile.",
         },
         actions=(
             "See whether metrics-svc answers: GET /api/metrics/readyz, and its log.",
-            "See whether its database runs and takes connections.",
+            "See whether PostgreSQL runs and takes connections, that of metrics-svc and that of alerts-svc.",
         ),
         unit="s",
     )
