@@ -12,14 +12,16 @@ from alerts_svc.domain.channel import Channel, Kind
 from alerts_svc.domain.configuration import Configuration, Inhibition, MuteWindow, Route
 from alerts_svc.domain.matcher import Matcher
 from alerts_svc.domain.message import ChangeEvent
+from alerts_svc.domain.outside import identity_of
 from alerts_svc.domain.rule import BurnRate, BurnWindow, Comparison, Query, Rule, Threshold
 from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.silence import Silence
-from alerts_svc.domain.world import Changes
+from alerts_svc.domain.world import Changes, Posted
 from alerts_svc.store.changes import ChangeEvents
 from alerts_svc.store.channels import Channels
 from alerts_svc.store.configurations import Configurations
 from alerts_svc.store.errors import PreconditionFailedError
+from alerts_svc.store.inbox import MAX_FROM_ELSEWHERE, Inbox
 from alerts_svc.store.keys import Keys
 from alerts_svc.store.leases import PostgresLeases
 from alerts_svc.store.ledger import PostgresLedger
@@ -27,7 +29,7 @@ from alerts_svc.store.rules import Rules
 from alerts_svc.store.silences import Silences
 from alerts_svc.wire.defaults import default_configuration, default_rules
 from tests.alerts_svc.contract_ledger import message
-from windsock_kit.errors import ConflictError, NotFoundError
+from windsock_kit.errors import ConflictError, NotFoundError, UnavailableError
 
 QUERY = Query("duration_ms", "p95", 300, group_by=("operation",), filters=(("model", ("a", None)),))
 SLOW = Rule(
@@ -264,3 +266,27 @@ async def test_a_key_is_made_once_for_all_replicas(pool: Any) -> None:
     assert len(set(made)) == 1
     assert len(made[0]) == 32
     assert await Keys(pool).get("other") != made[0]
+
+
+async def test_there_is_an_end_to_alerts_from_elsewhere_but_known_ones_may_always_come(
+    pool: Any,
+) -> None:
+    def posted(name: str) -> tuple[Posted, ...]:
+        return (Posted({"alertname": name}, {}, 1.0, None, "", 2.0),)
+
+    await pool.execute(
+        """
+        INSERT INTO alerts.alerts (fingerprint, state, content)
+        SELECT CASE n WHEN 1 THEN $1 ELSE 'f' || n END, 'firing', '{}'
+        FROM generate_series(1, $2::int) AS n
+        """,
+        identity_of({"alertname": "Known"}),
+        MAX_FROM_ELSEWHERE - 1,
+    )
+
+    await Inbox(pool).put(posted("Last"))
+    with pytest.raises(UnavailableError, match="alerts from elsewhere"):
+        await Inbox(pool).put(posted("TooMany"))
+    await Inbox(pool).put(posted("Known"))
+
+    assert await pool.fetchval("SELECT count(*) FROM alerts.inbox") == 2
