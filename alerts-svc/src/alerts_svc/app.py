@@ -93,7 +93,7 @@ def _pool(settings: Settings) -> AbstractAsyncContextManager[Pool]:
     return open_pool(
         settings.database_url,
         application_name="alerts-svc",
-        min_size=2,
+        min_size=1,
         max_size=settings.database_pool_size,
     )
 
