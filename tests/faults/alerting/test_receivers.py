@@ -185,7 +185,6 @@ async def test_what_is_refused_for_good_is_told_elsewhere_and_not_tried_again(
         given_up = {name: await deliveries(service, name) for name in refusing}
         gone = await service.call("GET", "/api/alerts/channels/gone")
 
-        # It was repaired.
         repaired = {"name": "gone", "kind": "webhook", "settings": {"url": refusing["gone"].url}}
         await service.call("PUT", "/api/alerts/channels/gone", repaired)
         await spare.until(len(refusing) + 2)
