@@ -118,6 +118,16 @@ def test_nothing_happens_after_the_end_of_a_step_cut_short() -> None:
     assert (spans(last), last.firing_seconds(BEGIN, end)) == ([(2.5, None)], 0.0)
 
 
+def test_rise_to_where_it_was_before_waits_for_the_cooldown() -> None:
+    rule = replace(RULE, cooldown_seconds=3 * STEP)
+
+    again = run(rule, [2.5, 1.5, 2.5, 1.5, 1.5, 2.5, 1.5])
+    stays = run(rule, [2.5, 1.5, 2.5, 2.5, 2.5, 2.5])
+
+    assert pages(again) == [1.0, 6.0]
+    assert pages(stays) == [1.0, 4.0]
+
+
 def test_firing_counts_only_within_the_stretch_asked_for() -> None:
     found = run(RULE, [1.5, 1.5, 1.5, 0.5])
 

@@ -168,6 +168,8 @@ class _Run:
             self._pager.escalated(severity, at)
             worst = max(self._open.severity, severity, key=rank)
             self._open = replace(self._open, severity=worst)
+        elif self._open is not None and change is Change.DEESCALATED:
+            self._pager.deescalated(severity, at)
         elif self._open is not None and change is Change.RESOLVED:
             self._close(self._open, at, ends_at=at)
             self._alert = replace(self._alert, incident=None)
@@ -190,28 +192,38 @@ class _Run:
 
 
 class _Pager:
-    """When somebody would have been told: a new episode waits for the cooldown, unless it is worse than what was told."""
+    """When somebody would have been told.
+
+    A new episode waits for the cooldown, and so does a rise to where it was before, unless it is worse than what was told.
+    """
 
     def __init__(self, cooldown_seconds: float) -> None:
         self._cooldown = cooldown_seconds
         self._told_at: float | None = None
         self._told_severity: Severity | None = None
         self._held: Severity | None = None
+        self._rose = False
         self._pages: list[float] = []
 
     def fired(self, severity: Severity, at: float) -> None:
-        cool = self._told_at is None or at >= self._told_at + self._cooldown
-        if cool or severity.rank > rank(self._told_severity):
-            self._tell(severity, at)
-        else:
-            self._held = severity
+        self._rose = False
+        self._news(severity, at)
 
     def escalated(self, severity: Severity, at: float) -> None:
         self._wait(at)
-        if self._held is None:
-            self._pages.append(at)
-            self._told_severity = max(self._told_severity or severity, severity, key=rank)
-        elif severity.rank > rank(self._told_severity):
+        self._rose = self._rose or self._held is None
+        self._news(severity, at)
+
+    def deescalated(self, severity: Severity, at: float) -> None:
+        self._wait(at)
+        if self._held is not None:
+            # A rise that is over before it was told is no news.
+            self._held = None if self._rose else severity
+            self._rose = False
+
+    def _news(self, severity: Severity, at: float) -> None:
+        cool = self._told_at is None or at >= self._told_at + self._cooldown
+        if cool or severity.rank > rank(self._told_severity):
             self._tell(severity, at)
         else:
             self._held = severity
@@ -231,6 +243,7 @@ class _Pager:
     def _tell(self, severity: Severity, at: float) -> None:
         self._pages.append(at)
         self._told_at, self._told_severity, self._held = at, severity, None
+        self._rose = False
 
 
 def _is_low(rule: Rule) -> bool:
