@@ -197,6 +197,10 @@ class Impairment:
                 result = await transport.send(channel, message, wall=self._time.wall())
         except TimeoutError:
             result = Retry(f"no answer within {ATTEMPT_SECONDS:g} s", unknown=True)
+        except Exception:
+            # One channel's fault must not keep the others from being told.
+            log.exception("transport_failed", channel=channel.name, kind=channel.kind)
+            result = Retry("a fault of our own", unknown=True)
         if isinstance(result, Sent | Refused):
             log.info("told_directly", channel=channel.name, outcome=type(result).__name__)
             told.sent.append(message.id)

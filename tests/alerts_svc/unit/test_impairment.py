@@ -42,7 +42,7 @@ class Setup:
         self.store.put_channel(Channel("console", Kind.CONSOLE))
         self.store.put_channel(Channel("hook", Kind.WEBHOOK))
         self.ledger = MemoryLedger(self.store, monotonic=self.clock.monotonic, point=self._point)
-        self.results: list[Result] = []
+        self.results: list[Result | Exception] = []
         self.sent: list[tuple[str, Message]] = []
         self.folder = folder
         self.start()
@@ -69,6 +69,8 @@ class Setup:
 
     async def send(self, channel: Channel, message: Message, *, wall: float) -> Result:
         result = self.results.pop(0) if self.results else Sent(200)
+        if isinstance(result, Exception):
+            raise result
         if isinstance(result, Sent):
             self.sent.append((channel.name, message))
         return result
@@ -141,6 +143,15 @@ async def test_what_was_told_is_an_incident_when_the_store_is_back_and_resolves(
     incidents = {m.items[0].incident for m in outbox} | {m.items[0].incident for _, m in setup.sent}
     assert len(incidents) == 1
     assert os.listdir(setup.folder) == []
+
+
+async def test_a_channel_that_breaks_is_tried_again_and_holds_up_no_other(setup: Setup) -> None:
+    setup.results = [ValueError("broken"), Sent(200)]
+    setup.away = True
+
+    await setup.seconds(25)
+
+    assert setup.told() == BOTH
 
 
 async def test_what_could_not_be_sent_directly_goes_into_the_outbox(setup: Setup) -> None:
