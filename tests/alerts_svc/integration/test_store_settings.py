@@ -257,7 +257,7 @@ async def test_change_events_are_told_newest_first_and_loaded(pool: Any) -> None
     found = await ChangeEvents(pool).between(now - 1.5, now + 1, limit=10)
 
     assert found == events[:2]
-    assert (await PostgresLedger(pool).load()).changes == tuple(reversed(events))
+    assert (await PostgresLedger(pool).load()).changes == tuple(events)
 
 
 async def test_a_key_is_made_once_for_all_replicas(pool: Any) -> None:

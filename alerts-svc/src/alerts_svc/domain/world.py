@@ -71,7 +71,7 @@ class World:
     """The store as of ``revision``, which grows with every change that people make.
 
     ``alerts`` are by fingerprint: those that are not inactive, and those whose cooldown is still on.
-    ``changes`` are of the last hours. ``heartbeat_at`` is when a heartbeat was given last (own time).
+    ``changes`` are of the last hours, the newest first. ``heartbeat_at`` is when a heartbeat was given last (own time).
     """
 
     revision: int

@@ -12,6 +12,8 @@ from alerts_svc.store.content import load_alert, load_rule, load_silence
 
 Connection = PoolConnectionProxy
 CHANGES_SECONDS = 24 * 3600.0
+# Messages tell of a few; whatever deploys and flips flags may tell of many.
+MOST_CHANGES = 1_000
 # What has ended lately is in force again if the clock is set back.
 _ENDED_SECONDS = 24 * 3600.0
 
@@ -31,7 +33,8 @@ _CHANGES = """
     SELECT id, kind, name, description, author, at
     FROM alerts.change_events
     WHERE at > extract(epoch FROM clock_timestamp()) - $1::float8
-    ORDER BY at
+    ORDER BY at DESC
+    LIMIT $2
 """
 
 
@@ -47,7 +50,7 @@ async def world(connection: Connection[asyncpg.Record]) -> World:
     silences = [
         load_silence(row["content"]) for row in await connection.fetch(_SILENCES, _ENDED_SECONDS)
     ]
-    changes = await connection.fetch(_CHANGES, CHANGES_SECONDS)
+    changes = await connection.fetch(_CHANGES, CHANGES_SECONDS, MOST_CHANGES)
     return World(
         revision=first["revision"],
         rules={rule.name: rule for rule in rules},
