@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from alerts_svc.domain import builtin
 from alerts_svc.domain.alert import Alert, Change, Incident
+from alerts_svc.domain.annotating import annotated
 from alerts_svc.domain.message import MAX_ITEMS, ChangeEvent, Item, Message
 from alerts_svc.domain.plain import cut
 from alerts_svc.domain.routing import labelled
@@ -76,11 +77,6 @@ def rule_of(rules: Mapping[str, Rule], alert: Alert) -> Rule | None:
     if alert.rule is None:
         return None
     return rules.get(alert.rule) or _BUILTIN.get(alert.rule)
-
-
-def annotated(rule: Rule | None, own: Mapping[str, str]) -> dict[str, str]:
-    """Return the annotations of an alert: those of its rule, and its own before them."""
-    return dict(own) if rule is None else {**rule.annotations, **own}
 
 
 def priority(news: News) -> tuple[int, int, float, str]:
@@ -202,7 +198,7 @@ def _item(world: World, setting: Setting, alert: Alert, change: Change | None) -
         change=change,
         fingerprint=alert.fingerprint,
         labels=_bounded(labelled(alert)),
-        annotations=_bounded(annotated(rule, alert.annotations)),
+        annotations=_bounded(annotated(rule, alert.annotations, labelled(alert), alert.value)),
         severity=incident.severity,
         starts_at=starts_at,
         ends_at=None if ended is None else max(starts_at, ended + skew),

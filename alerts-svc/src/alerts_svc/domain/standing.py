@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from alerts_svc.domain.alert import Alert
-from alerts_svc.domain.composing import annotated, rule_of
+from alerts_svc.domain.annotating import annotated
+from alerts_svc.domain.composing import rule_of
 from alerts_svc.domain.inhibition import Inhibitor
 from alerts_svc.domain.labels import Labels
 from alerts_svc.domain.mute import is_muted
@@ -59,7 +60,7 @@ def standings(world: World, *, wall: float) -> list[Standing]:
             Standing(
                 alert,
                 labels,
-                annotated(rule_of(world.rules, alert), alert.annotations),
+                annotated(rule_of(world.rules, alert), alert.annotations, labels, alert.value),
                 router.destinations(labels),
                 silenced_by=tuple(silence.id for silence in silencer.all(labels)),
                 inhibited_by=() if source is None else (source,),

@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alerts_svc.domain import builtin
-from alerts_svc.domain.composing import annotated, rule_of
+from alerts_svc.domain.annotating import annotated
+from alerts_svc.domain.composing import rule_of
 from alerts_svc.domain.routing import labelled
 from alerts_svc.domain.world import World
 from alerts_svc.routes.resources import Handler, clocks, load, resource
@@ -57,8 +58,9 @@ def _active(request: Request[State], world: World) -> list[Active]:
         if alert.active_at is not None:
             since = min(since, alert.active_at)
         clear = None if alert.clear_at is None else alert.clear_at + skew
-        said = annotated(rule_of(world.rules, alert), alert.annotations)
-        found.append(Active(alert, labelled(alert), said, since + skew, clear))
+        labels = labelled(alert)
+        said = annotated(rule_of(world.rules, alert), alert.annotations, labels, alert.value)
+        found.append(Active(alert, labels, said, since + skew, clear))
     return sorted(found, key=lambda each: (each.since, each.alert.fingerprint))
 
 

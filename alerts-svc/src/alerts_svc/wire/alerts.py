@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from alerts_svc.domain.alert import Alert, Incident
-from alerts_svc.domain.composing import annotated
+from alerts_svc.domain.annotating import annotated
+from alerts_svc.domain.routing import labelled
 from alerts_svc.domain.rule import Rule
 from alerts_svc.domain.standing import Standing
 from alerts_svc.domain.world import Acknowledge, Close
@@ -78,7 +79,7 @@ def tell_alert(alert: Alert, clocks: Clocks, *, rule: Rule | None = None) -> Ans
         "state": alert.state,
         "severity": alert.severity if incident is None else incident.severity,
         "labels": dict(alert.labels),
-        "annotations": annotated(rule, alert.annotations),
+        "annotations": annotated(rule, alert.annotations, labelled(alert), alert.value),
         "value": alert.value,
         "threshold": alert.threshold,
         "samples": alert.samples,

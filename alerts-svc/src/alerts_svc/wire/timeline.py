@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from alerts_svc.domain.composing import annotated
+from alerts_svc.domain.annotating import annotated
 from alerts_svc.domain.explanation import Attempted, Entry, Queued
 from alerts_svc.domain.rule import Rule
 from alerts_svc.store.alerts import Episode
@@ -100,7 +100,9 @@ def tell_episode(episode: Episode, clocks: Clocks, rules: Mapping[str, Rule]) ->
         "fingerprint": episode.fingerprint,
         "rule": episode.rule,
         "labels": dict(episode.labels),
-        "annotations": annotated(rules.get(episode.rule or ""), episode.annotations),
+        "annotations": annotated(
+            rules.get(episode.rule or ""), episode.annotations, episode.labels, None
+        ),
         "severity": episode.severity,
         "started_at": clocks.told(episode.started_at),
         "ended_at": clocks.told(ended),
