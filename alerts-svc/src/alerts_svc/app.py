@@ -236,6 +236,7 @@ def _acting(
         reach.transports,
         time,
         after_seconds=settings.impaired_after_seconds,
+        interval=settings.evaluation_interval_seconds,
         journal=Journal(settings.state_dir),
         roster=reach.roster,
         load=ledger.load,

@@ -1,4 +1,4 @@
-"""When the service's own store is away: then nothing can be decided, and somebody must hear of that all the same.
+"""When nothing can be decided, because the service's own store is away or a fault of our own: somebody must hear of it.
 
 Whoever acted last tells every channel directly, once. What it told is entered in the store when that is back, and
 from then on it is an incident like any other.
@@ -25,13 +25,16 @@ from alerts_svc.domain.world import Changes, World
 from alerts_svc.evaluator.evaluator import Evaluator
 from alerts_svc.lease_keeper import LeaseKeeper
 from alerts_svc.ports import Refused, Retry, Sent, Time, Transports
+from windsock_kit.loops import STALE_INTERVALS
 
 log = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS = 1.0
 ATTEMPT_SECONDS = 15.0
 _NAME = "evaluation-impaired.json"
-_REASON = "the store of alerts-svc does not answer"
+_AWAY = "the store of alerts-svc does not answer"
+_STUCK = "alerts-svc fails to decide; its log says why"
+_COOLDOWN_SECONDS = builtin.rules()[builtin.EVALUATION_IMPAIRED].cooldown_seconds
 
 
 class Told(msgspec.Struct):
@@ -79,7 +82,10 @@ class Journal:
 
 
 class Impairment:
-    """Looks each second for how long the store has not answered, and tells of it."""
+    """Looks each second for how long the store has not answered, or nothing was decided, and tells of it.
+
+    ``interval`` is the time between two decisions.
+    """
 
     def __init__(
         self,
@@ -89,6 +95,7 @@ class Impairment:
         time: Time,
         *,
         after_seconds: float,
+        interval: float = 5.0,
         journal: Journal,
         roster: Roster,
         load: Callable[[], Awaitable[World]],
@@ -99,6 +106,8 @@ class Impairment:
         self._transports = transports
         self._time = time
         self._after = after_seconds
+        self._stuck_after = max(after_seconds, STALE_INTERVALS * interval)
+        self._acting_since: float | None = None
         self._journal = journal
         self._roster = roster
         self._load = load
@@ -110,9 +119,10 @@ class Impairment:
 
     async def tick(self) -> None:
         """Tell what is to be told now, or hand over what was."""
-        if self._away():
+        away, stuck = self._away(), self._stuck()
+        if away or stuck:
             self._handed = False
-            self._told = self._told or await self._begin()
+            self._told = self._told or await self._begin(_AWAY if away else _STUCK)
             if self._told is not None:
                 await self._send(self._told)
         elif self._told is not None and self._keeper.answered_at is not None:
@@ -131,17 +141,32 @@ class Impairment:
         asked_on = failed[0] - answered <= patience and now - failed[1] <= patience
         return asked_on and now - answered >= self._after
 
-    async def _begin(self) -> Told | None:
+    def _stuck(self) -> bool:
+        """Return whether this process has acted for so long, and no decision has come to its end."""
+        now = self._time.monotonic()
+        if self._keeper.lease is None:
+            self._acting_since = None
+            return False
+        if self._acting_since is None:
+            self._acting_since = now
+        return now - max(self._acting_since, self._evaluator.acted_at) >= self._stuck_after
+
+    async def _begin(self, reason: str) -> Told | None:
         world, lease = self._evaluator.known, self._keeper.held
-        if world is None or lease is None or await self._roster.another_acts(lease.fence):
+        if lease is None or await self._roster.another_acts(lease.fence):
             # Somebody else acts, or acted last and tells.
             return None
+        if world is None:
+            if reason == _AWAY:
+                return None
+            # Nothing was ever decided here; who is to be told of that may still be read.
+            world = await self._load()
         labels = builtin.labels(builtin.EVALUATION_IMPAIRED)
         kept = world.alerts.get(fingerprint(labels))
-        if kept is not None and machine.open_incident(kept) is not None:
+        if kept is not None and self._is_told(kept):
             return None
         # The incident's id follows from when the store answered last, which no two owners of the lease share.
-        at = lease.own + self._after
+        at = lease.own + (self._after if reason == _AWAY else 0.0)
         alert = Alert(
             fingerprint(labels),
             labels,
@@ -151,16 +176,27 @@ class Impairment:
             value=self._after,
             threshold=self._after,
             samples=1.0,
-            active_at=lease.own,
+            active_at=at - self._after,
             updated_at=at,
         )
         fired, transitions = machine.fire(
-            alert, Severity.CRITICAL, own=at, event_at=None, reason=_REASON
+            alert, Severity.CRITICAL, own=at, event_at=None, reason=reason
         )
         told = self._tellings(world, fired, transitions)
-        log.error("store_away", incident=transitions[0].incident, messages=len(told.messages))
+        log.error(
+            "nothing_decided",
+            reason=reason,
+            incident=transitions[0].incident,
+            messages=len(told.messages),
+        )
         self._journal.write(told)
         return told
+
+    def _is_told(self, kept: Alert) -> bool:
+        """Return whether somebody has been told of it, and that lately: a store may come and go."""
+        fired = kept.fired_at
+        lately = fired is not None and self._time.own() - fired < _COOLDOWN_SECONDS
+        return lately or machine.open_incident(kept) is not None
 
     def _tellings(self, world: World, alert: Alert, transitions: tuple[Transition, ...]) -> Told:
         """Return what every channel is to be told of an alert, whatever routes and silences say."""
@@ -241,7 +277,7 @@ class Impairment:
             self._end()
 
     def _end(self) -> None:
-        log.info("store_back")
+        log.info("decided_again")
         self._told, self._handed = None, False
         self._tries.clear()
         self._journal.write(None)

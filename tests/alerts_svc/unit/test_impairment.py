@@ -38,6 +38,7 @@ class Setup:
     def __init__(self, folder: str) -> None:
         self.clock = FakeClock()
         self.away = False
+        self.stuck = False
         self.store = MemoryStore(clock=lambda: self.clock().timestamp())
         self.store.put_channel(Channel("console", Kind.CONSOLE))
         self.store.put_channel(Channel("hook", Kind.WEBHOOK))
@@ -63,8 +64,8 @@ class Setup:
             load=self.ledger.load,
         )
 
-    async def _point(self, _: str) -> None:
-        if self.away:
+    async def _point(self, name: str) -> None:
+        if self.away or (self.stuck and not name.startswith(("campaign", "load"))):
             raise ConnectionRefusedError
 
     async def send(self, channel: Channel, message: Message, *, wall: float) -> Result:
@@ -259,3 +260,43 @@ async def test_a_process_that_read_the_journal_ends_what_was_told_though_another
         ("hook", "firing"),
         ("hook", "resolved"),
     ]
+
+
+async def test_decisions_that_fail_while_the_store_answers_are_told_once_and_resolve(
+    setup: Setup,
+) -> None:
+    setup.stuck = True
+
+    await setup.seconds(13)
+    early = setup.told()
+    await setup.seconds(60)
+    told = setup.told()
+    setup.stuck = False
+    await setup.seconds(10)
+
+    assert early == []
+    assert told == BOTH
+    assert setup.history() == ["fired", "resolved"]
+
+
+async def test_a_process_that_never_decided_anything_tells_too(setup: Setup) -> None:
+    setup.start()
+    setup.stuck = True
+
+    await setup.seconds(60)
+
+    assert setup.told() == BOTH
+
+
+async def test_a_store_that_comes_and_goes_is_told_once_in_its_cooldown(setup: Setup) -> None:
+    for _ in range(3):
+        setup.away = True
+        await setup.seconds(30)
+        setup.away = False
+        await setup.seconds(10)
+    within = setup.told()
+    setup.away = True
+    await setup.seconds(900)
+
+    assert within == BOTH
+    assert setup.told() == sorted(BOTH * 2)

@@ -98,6 +98,8 @@ class Evaluator:
         self._refreshed_at = float("-inf")
         self._good_at: float | None = None
         self.evaluated_at: float | None = None
+        # When a tick came to its end last, by the monotonic clock.
+        self.acted_at = float("-inf")
         # Whether more may wait in the inbox than one tick acts on.
         self.left_over = False
         # The world as it was known last, even after the lease has ended or the store has failed.
@@ -143,6 +145,7 @@ class Evaluator:
                 # Whether it was committed is not known.
                 self._world = None
                 raise
+            self.acted_at = self._time.monotonic()
             self._ended(asked, process.perf_counter() - started)
             return True
         log.warning("decision_postponed", tries=MAX_TRIES)
