@@ -52,9 +52,8 @@ def readyz(
             for name, result in zip(checks, results, strict=True)
         }
         for loop in loops:
-            outcomes[f"loop:{loop.name}"] = (
-                f"no success for {3 * loop.interval:g} s" if loop.stale else "ok"
-            )
+            age = f"no success for {loop.seconds_without_success:.1f} s"
+            outcomes[f"loop:{loop.name}"] = age if loop.stale else "ok"
 
         failed = [name for name, outcome in outcomes.items() if outcome != "ok"]
         if failed:

@@ -65,10 +65,15 @@ class PeriodicLoop:
         self._lag = families.lag.labels(name)
 
     @property
-    def stale(self) -> bool:
-        """Whether no tick has succeeded for three intervals (counted from the start at first)."""
+    def seconds_without_success(self) -> float:
+        """How long ago a tick last succeeded (counted from the start at first)."""
         latest = self._created if self.last_success is None else self.last_success
-        return self._clock() - latest > STALE_INTERVALS * self.interval
+        return self._clock() - latest
+
+    @property
+    def stale(self) -> bool:
+        """Whether no tick has succeeded for three intervals."""
+        return self.seconds_without_success > STALE_INTERVALS * self.interval
 
     async def run_once(self) -> None:
         """Run one tick now; a failure is counted and logged, not raised."""
