@@ -39,6 +39,16 @@ def test_the_host_is_passed_with_its_port(shared_stack: EmbeddedStack) -> None:
     assert seen["x-forwarded-for"] == "127.0.0.1"
 
 
+def test_the_token_of_a_link_is_not_logged(shared_stack: EmbeddedStack) -> None:
+    log = shared_stack.folder / "logs" / "gateway-access.log"
+
+    answer = httpx.get(f"{shared_stack.gateway}/api/alerts/links/s3cret.token")
+
+    assert answer.json()["path"] == "/api/alerts/links/s3cret.token"
+    assert wait_until(lambda: "/api/alerts/links/{token}" in log.read_text(), 5)
+    assert "s3cret" not in log.read_text()
+
+
 def test_an_unknown_path_is_a_problem(shared_stack: EmbeddedStack) -> None:
     answer = httpx.get(f"{shared_stack.gateway}/api/nothing")
 

@@ -50,6 +50,7 @@ def app(registry: CollectorRegistry) -> Starlette:
             Route("/rules/{rule}", find, methods=["GET", "PUT"]),
             Route("/crash", crash),
             Route("/break", break_off),
+            Route("/links/{token}", say_id),
             Route("/livez", livez),
             Mount("/files", app=responses.json({})),
         ],
@@ -145,6 +146,14 @@ async def test_each_request_is_logged_once_without_its_query(app: Starlette) -> 
     assert (line["method"], line["path"], line["status"]) == ("GET", "/id", 200)
     assert line["duration_ms"] >= 0
     assert "ann" not in str(line)
+
+
+@pytest.mark.parametrize("path", ["/links/s3cret", "/links/s3cret/", "/links/s3cret/more"])
+async def test_token_in_a_path_is_not_logged(app: Starlette, path: str) -> None:
+    with structlog.testing.capture_logs() as logged:
+        await get(app, path)
+
+    assert [line["path"] for line in logged] == ["/links/{token}"]
 
 
 async def test_polled_path_is_logged_at_debug_level(app: Starlette) -> None:

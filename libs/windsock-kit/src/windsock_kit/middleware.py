@@ -7,6 +7,7 @@ from collections.abc import Collection
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
 from starlette.middleware import Middleware
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from windsock_kit.asgi import HttpMiddleware, TimedMiddleware, route_template
@@ -19,6 +20,7 @@ access_log = structlog.get_logger("access")
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_PARAMETER = "{token}"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # The advice of OpenTelemetry's semantic conventions for http.server.request.duration.
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
@@ -60,19 +62,38 @@ class RequestId(HttpMiddleware):
 class AccessLog(TimedMiddleware):
     """Logs one line per request; the polled paths in ``quiet`` at debug level while they succeed.
 
-    The line has the raw path without its query, which may hold what should not be kept.
+    The line has the raw path without its query, which may hold what should not be kept. Below a
+    route with a parameter ``{token}`` the path is cut there, also where the request got no further
+    than to be refused: who reads the log must not be able to use it.
     """
 
     def __init__(self, app: ASGIApp, quiet: Collection[str] = QUIET_PATHS) -> None:
         super().__init__(app)
         self._quiet = quiet
+        self._before_tokens: tuple[str, ...] | None = None
 
     def ended(self, scope: Scope, status: int, seconds: float) -> None:
         """Write the line."""
         method, path = scope["method"], scope["path"]
         write = access_log.debug if path in self._quiet and status < 400 else access_log.info
         duration_ms = round(seconds * 1000, 3)
-        write("request", method=method, path=path, status=status, duration_ms=duration_ms)
+        shown = self._shown(scope, path)
+        write("request", method=method, path=shown, status=status, duration_ms=duration_ms)
+
+    def _shown(self, scope: Scope, path: str) -> str:
+        if self._before_tokens is None:
+            self._before_tokens = _before_tokens(scope)
+        for prefix in self._before_tokens:
+            if path.startswith(prefix):
+                return prefix + _PARAMETER
+        return path
+
+
+def _before_tokens(scope: Scope) -> tuple[str, ...]:
+    """Return what the paths of the application's routes have in front of a token."""
+    routes = scope["app"].routes if "app" in scope else ()
+    paths = [route.path for route in routes if isinstance(route, Route)]
+    return tuple(path.partition(_PARAMETER)[0] for path in paths if _PARAMETER in path)
 
 
 class RequestMetrics(TimedMiddleware):
