@@ -60,6 +60,16 @@ def test_webhook_body_is_what_receivers_of_alertmanager_read() -> None:
     assert own["changes"][0]["name"] == "new-prompt"
 
 
+def test_body_of_a_test_leads_nowhere_that_is_not_there() -> None:
+    found = body(TEST)
+    line = orjson.loads(json_line(TEST, LINKS))
+
+    dashboard = LINKS.dashboard(TEST.items[0])
+    assert found["windsock"]["alerts"][0]["links"] == {"dashboard": dashboard}
+    assert found["alerts"][0]["generatorURL"] == dashboard
+    assert "timeline" not in line["alerts"][0]
+
+
 def test_webhook_body_of_what_is_over() -> None:
     found = body(RESOLVED)
 

@@ -102,14 +102,15 @@ def _content(
 def _alert(item: Item, message: Message, links: Links, names: int) -> dict[str, Any]:
     labels = plain_map(foremost(item.labels), names=names, limit=256)
     labels.setdefault(SEVERITY, item.severity.value)
-    return facts(item, message) | {
+    found = facts(item, message) | {
         "title": wording.title(item),
         "labels": labels,
         "starts_at": rfc3339(item.starts_at),
         "ends_at": None if item.ends_at is None else rfc3339(item.ends_at),
         "dashboard": links.dashboard(item),
-        "timeline": links.timeline(item),
     }
+    # A test is about no incident that could be looked at.
+    return found if message.reason == "test" else found | {"timeline": links.timeline(item)}
 
 
 def _least_json(message: Message) -> bytes:

@@ -81,7 +81,7 @@ def _content(
     names: int = 64,
     longest: int = 1024,
 ) -> dict[str, Any]:
-    alerts = [_alert(item, links, names, longest) for item in items]
+    alerts = [_alert(item, message, links, names, longest) for item in items]
     return {
         "version": "4",
         "groupKey": plain(message.group_key, 2 * longest),
@@ -98,17 +98,18 @@ def _content(
     }
 
 
-def _alert(item: Item, links: Links, names: int, longest: int) -> dict[str, Any]:
+def _alert(item: Item, message: Message, links: Links, names: int, longest: int) -> dict[str, Any]:
     labels = plain_map(foremost(item.labels), names=names, limit=longest)
     labels.setdefault(SEVERITY, item.severity.value)
     over = item.change is Change.RESOLVED
+    source = links.dashboard(item) if message.reason == "test" else links.timeline(item)
     return {
         "status": "resolved" if over else "firing",
         "labels": labels,
         "annotations": plain_map(foremost(item.annotations), names=names, limit=longest),
         "startsAt": rfc3339(item.starts_at),
         "endsAt": ZERO_TIME if item.ends_at is None else rfc3339(max(item.ends_at, item.starts_at)),
-        "generatorURL": plain(item.generator_url, 2048) or links.timeline(item),
+        "generatorURL": plain(item.generator_url, 2048) or source,
         "fingerprint": item.fingerprint,
     }
 
@@ -148,14 +149,15 @@ def _own(message: Message, items: Sequence[Item], links: Links) -> dict[str, Any
 
 
 def _own_alert(item: Item, message: Message, links: Links) -> dict[str, Any]:
-    return facts(item, message) | {
-        "links": {
-            "dashboard": links.dashboard(item),
+    found = {"dashboard": links.dashboard(item)}
+    # A test is about no incident, so there is nothing to look at, acknowledge or silence.
+    if message.reason != "test":
+        found |= {
             "timeline": links.timeline(item),
             "acknowledge": links.acknowledge(item, at=message.created_at),
             "silence": links.silence(item, at=message.created_at),
-        },
-    }
+        }
+    return facts(item, message) | {"links": found}
 
 
 def facts(item: Item, message: Message) -> dict[str, Any]:
