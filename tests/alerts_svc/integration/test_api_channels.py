@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -15,10 +19,33 @@ TARGET = "http://127.0.0.1:8888/hook"
 
 
 @pytest_asyncio.fixture(scope="module")
-async def api(running_postgres: RunningPostgres, metrics_url: str) -> AsyncGenerator[Api]:
-    database = await running_postgres.new_alerts_database("alerts_api_channels")
+async def database(running_postgres: RunningPostgres) -> str:
+    return await running_postgres.new_alerts_database("alerts_api_channels")
+
+
+@pytest_asyncio.fixture(scope="module")
+async def api(database: str, metrics_url: str) -> AsyncGenerator[Api]:
     async with running_api(database, metrics_url) as found:
         yield found
+
+
+@asynccontextmanager
+async def somebody_in_between(api: Api, database: str, name: str) -> AsyncGenerator[None]:
+    """Hold a channel, and change it as soon as somebody waits for it."""
+    connection = await asyncpg.connect(database)
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "UPDATE alerts.channels SET version = version + 1 WHERE name = $1", name
+            )
+            yield
+            waiting = """
+                SELECT count(*) FROM pg_locks
+                WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))
+            """
+            await api.until(lambda: connection.fetchval(waiting), bool)
+    finally:
+        await connection.close()
 
 
 async def webhook(api: Api, name: str, **settings: Any) -> dict[str, Any]:
@@ -69,7 +96,8 @@ async def test_a_rotation_shows_the_new_secret_and_keeps_the_old_for_a_day(api: 
     body = answer.json()
     assert body["secret"] != made["secret"]
     assert body["settings"]["previous_secret"] == {"set": True}
-    assert body["settings"]["previous_until"] > 0
+    until = datetime.fromisoformat(body["settings"]["previous_until"])
+    assert timedelta(hours=23) < until - datetime.now(UTC) < timedelta(hours=25)
     assert body["version"] == 2
     assert console.status_code == 409
 
@@ -90,6 +118,41 @@ async def test_what_was_read_can_be_sent_back(api: Api) -> None:
     assert changed.json()["settings"] == read.json()["settings"]
     assert (changed.json()["enabled"], changed.json()["version"]) == (False, 2)
     assert late.status_code == 412
+
+
+async def test_a_rotated_channel_can_be_sent_back(api: Api) -> None:
+    await webhook(api, "turned")
+    await api.client.post(f"{CHANNELS}/turned/rotate-secret")
+    read = await api.get(f"{CHANNELS}/turned")
+
+    answer = await api.client.put(f"{CHANNELS}/turned", json=read)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == read | {"version": 3}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("PUT", "", {}, 409),
+        ("PUT", "", {"If-Match": '"1"'}, 412),
+        ("POST", "/rotate-secret", {}, 409),
+    ],
+)
+async def test_a_change_in_between_is_not_lost(
+    api: Api, database: str, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    name = f"between-{method}-{status}".lower()
+    await webhook(api, name)
+    given = {"name": name, "kind": "webhook", "settings": {"url": TARGET}}
+
+    async with somebody_in_between(api, database, name):
+        asked = asyncio.create_task(
+            api.client.request(method, f"{CHANNELS}/{name}{path}", json=given, headers=headers)
+        )
+    answer = await asked
+
+    assert answer.status_code == status, answer.text
 
 
 async def test_a_secret_does_not_move_to_another_address(api: Api) -> None:

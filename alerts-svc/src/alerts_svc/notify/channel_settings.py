@@ -13,6 +13,7 @@ from msgspec import Meta
 from alerts_svc.domain.channel import Kind
 from alerts_svc.notify import signature
 from alerts_svc.notify.guard import Guard, TargetError
+from alerts_svc.notify.rendering import rfc3339
 from windsock_kit.decoding import located
 from windsock_kit.errors import InvalidError
 
@@ -151,7 +152,9 @@ def _completed(
         if not (key in _SECRETS[kind] and isinstance(value, Mapping) and value.get("set") is True)
     }
     # What was shown may come back as it was.
-    if "previous_until" in stored and given.get("previous_until") == stored["previous_until"]:
+    if "previous_until" in stored and given.get("previous_until") == rfc3339(
+        stored["previous_until"]
+    ):
         del given["previous_until"]
     if any(key in given for key in _ROTATED):
         raise InvalidError(
@@ -170,11 +173,14 @@ def _completed(
 
 
 def masked(kind: Kind, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings without anything secret: that it is set, of a URL the host, of headers the names."""
-    return {
+    """Return the settings as they are told: of a secret that it is set, of a URL the host, of headers the names."""
+    found = {
         key: _mask(key, value) if key in _SECRETS[kind] else value
         for key, value in settings.items()
     }
+    if (until := settings.get("previous_until")) is not None:
+        found["previous_until"] = rfc3339(until)
+    return found
 
 
 def _mask(key: str, value: Any) -> dict[str, Any]:

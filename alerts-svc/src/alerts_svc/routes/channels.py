@@ -18,6 +18,7 @@ from alerts_svc.ports import Retry
 from alerts_svc.routes.pace import Pace
 from alerts_svc.routes.resources import Handler, body_of, named, resource
 from alerts_svc.state import State
+from alerts_svc.store.errors import PreconditionFailedError
 from alerts_svc.wire import channels as wire
 from alerts_svc.wire.channel_tests import make_test_message, tell_result
 from alerts_svc.wire.parameters import no_parameters
@@ -85,8 +86,7 @@ async def replace(request: Request[State]) -> Response:
         held.kind, given.settings, request.state["guard"], stored=held.settings
     )
     wanted = Channel(given.name, held.kind, settings, given.enabled)
-    # Without a tag, too, nobody's change in between is lost: the secrets were taken from this version.
-    made = await request.state["channels"].replace(wanted, expected or held.version)
+    made = await _put(request, wanted, held.version, expected)
     return json(_told(made), headers=etag(made.version))
 
 
@@ -111,11 +111,28 @@ async def rotate(request: Request[State]) -> Response:
     if held.kind not in {Kind.WEBHOOK, Kind.HEARTBEAT}:
         raise ConflictError(f"{held.name} is a channel of kind {held.kind}; only webhooks sign")
     settings = rotated(held.settings, wall=request.state["time"].wall())
-    made = await request.state["channels"].replace(changed(held, settings=settings), held.version)
+    made = await _put(request, changed(held, settings=settings), held.version)
     return json(
         _told(made) | _shown_once({}, made.settings),
         headers={**etag(made.version), "Cache-Control": "no-store"},
     )
+
+
+async def _put(
+    request: Request[State], wanted: Channel, read: int, expected: int | None = None
+) -> Channel:
+    """Store a channel that was made from the version ``read``, so nobody's change in between is lost.
+
+    Who named no version made no condition that could fail, and gets ``ConflictError``.
+    """
+    try:
+        return await request.state["channels"].replace(wanted, expected or read)
+    except PreconditionFailedError:
+        if expected is not None:
+            raise
+        raise ConflictError(
+            f"channel {wanted.name} was changed at the same moment; send it again"
+        ) from None
 
 
 def _tester() -> Handler:
