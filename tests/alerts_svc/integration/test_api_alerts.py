@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from alerts_svc.app import Parts
 from alerts_svc.notify.links import Links
+from alerts_svc.ports import Lease
 from alerts_svc.store.keys import Keys
+from alerts_svc.timekeeper import Timekeeper
 from tests.alerts_svc.api import Api, running_api
 from tests.alerts_svc.messages import ITEM
-from tests.alerts_svc.services import runs, send_events
+from tests.alerts_svc.services import alerts_service, runs, send_events
 from tests.fixtures.servers import RunningPostgres
 from windsock_kit.postgres import open_pool
 
@@ -164,6 +167,30 @@ async def test_a_silence_is_read_changed_and_ended(api: Api) -> None:
 
 
 NOW = datetime.now(UTC)
+
+
+class Ahead(Timekeeper):
+    """The clock of a replica that is an hour ahead and does not act."""
+
+    def renewed(self, lease: Lease) -> None:
+        pass
+
+    def wall(self) -> float:
+        return super().wall() + 3600
+
+
+async def test_a_silence_begins_by_the_store_s_clock(
+    running_postgres: RunningPostgres, metrics_url: str
+) -> None:
+    database = await running_postgres.new_alerts_database("alerts_api_ahead")
+    given = {"matchers": ['operation="x"'], "minutes": 30, "created_by": "Ada"}
+
+    async with alerts_service(database, metrics_url, Parts(timekeeper=Ahead)) as client:
+        made = (await client.post(SILENCES, json=given)).json()
+
+    begin = datetime.fromisoformat(made["starts_at"])
+    assert abs((datetime.now(UTC) - begin).total_seconds()) < 60
+    assert made["state"] == "active"
 
 
 @pytest.mark.parametrize(

@@ -99,12 +99,13 @@ async def act(request: Request[State]) -> Response:
             raise ConflictError("this alert is over")
     except (NotFoundError, InvalidError, BadRequestError, ConflictError) as error:
         return _refusal(request, error)
-    until = request.state["time"].wall() + minutes * 60
+    now = await request.state["silences"].now()
+    until = now + minutes * 60
     if target.action.action == "acknowledge":
         await request.state["inbox"].put(Acknowledge(target.incident.id, by, until))
         title = "Acknowledged"
     else:
-        await _silence(request, target, by, until)
+        await _silence(request, target, by, (now, until))
         title = "Silenced"
     shown = _described(request, target) | {"Until": instant(until) or "", "By": by}
     return pages.page(title, pages.terms(shown))
@@ -136,12 +137,14 @@ async def _form(request: Request[State]) -> tuple[str, int]:
     return by or "link in a message", int(minutes)
 
 
-async def _silence(request: Request[State], target: _Target, by: str, until: float) -> None:
-    wall = request.state["time"].wall()
+async def _silence(
+    request: Request[State], target: _Target, by: str, during: tuple[float, float]
+) -> None:
+    now, until = during
     # A button that is pressed twice makes one silence.
     identity = str(uuid.uuid5(_NAMESPACE, request.path_params["token"]))
     matchers = tuple(Matcher(name, value) for name, value in sorted(target.labels.items()))
-    wanted = Silence(identity, matchers, wall, until, by, "Silenced by a link in a message", wall)
+    wanted = Silence(identity, matchers, now, until, by, "Silenced by a link in a message", now)
     silences = request.state["silences"]
     try:
         await silences.create(wanted)

@@ -30,9 +30,9 @@ async def index(request: Request[State]) -> Response:
 async def create(request: Request[State]) -> Response:
     """Make a silence; it is in force, whatever happens, once this is answered."""
     no_parameters(request.query_params)
-    wall = request.state["time"].wall()
-    wanted = wire.parse_silence(await body_of(request), identity=str(uuid.uuid4()), wall=wall)
     silences = request.state["silences"]
+    wall = await silences.now()
+    wanted = wire.parse_silence(await body_of(request), identity=str(uuid.uuid4()), wall=wall)
     wire.check_room(await silences.all(), wall)
     made = await silences.create(wanted)
     return json(wire.tell_silence(made, wall), 201, {"Location": f"/api/alerts/silences/{made.id}"})
@@ -48,8 +48,8 @@ async def show(request: Request[State]) -> Response:
 async def replace(request: Request[State]) -> Response:
     """Change a silence that is not over."""
     no_parameters(request.query_params)
-    wall = request.state["time"].wall()
     silences = request.state["silences"]
+    wall = await silences.now()
     identity = named(request, "id")
     wanted = wire.parse_silence(await body_of(request), identity=identity, wall=wall)
     changed = wire.changed(await silences.get(identity), wanted, wall=wall)

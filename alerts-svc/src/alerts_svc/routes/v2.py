@@ -158,9 +158,9 @@ async def get_silences(request: Request[State]) -> Response:
 @spoken
 async def post_silence(request: Request[State]) -> Response:
     """Make a silence, or change one; one that has begun and is to match otherwise gets a successor."""
-    wall = request.state["time"].wall()
-    posted = alertmanager.parse_silence(await body_of(request), wall=wall)
     store = request.state["silences"]
+    wall = await store.now()
+    posted = alertmanager.parse_silence(await body_of(request), wall=wall)
     old = None if posted.id is None else await store.get(posted.id)
     if old is not None and _may_stay(old, posted, wall):
         return json({"silenceID": (await store.replace(posted.over(old))).id})

@@ -29,6 +29,11 @@ class Silences:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
 
+    async def now(self) -> float:
+        """Return the database's clock: what begins now begins by that of no replica."""
+        found: float = await self._pool.fetchval(_NOW)
+        return found
+
     async def all(self) -> list[Silence]:
         """Return all silences, those that have ended too, while they are kept; the last to end first."""
         return [load_silence(row["content"]) for row in await self._pool.fetch(_ALL)]
