@@ -7,7 +7,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -157,6 +157,8 @@ async def mail_server(
         listener.close()
         for made in protocols:
             if isinstance(made.transport, asyncio.WriteTransport):
-                made.transport.abort()
+                    # Before 3.11.5 Python's own transports over TLS could not be aborted once they were closed.
+                with suppress(AttributeError):
+                    made.transport.abort()
         await listener.wait_closed()
         await asyncio.sleep(0)
