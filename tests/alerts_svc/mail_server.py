@@ -7,13 +7,15 @@ import ssl
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, Literal
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from tests.alerts_svc.receivers import abort
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -157,8 +159,6 @@ async def mail_server(
         listener.close()
         for made in protocols:
             if isinstance(made.transport, asyncio.WriteTransport):
-                    # Before 3.11.5 Python's own transports over TLS could not be aborted once they were closed.
-                with suppress(AttributeError):
-                    made.transport.abort()
+                abort(made.transport)
         await listener.wait_closed()
         await asyncio.sleep(0)

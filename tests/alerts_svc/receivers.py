@@ -13,7 +13,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
@@ -275,6 +275,12 @@ async def running(
         await _stop(server, receiver)
 
 
+def abort(transport: asyncio.WriteTransport) -> None:
+    """End a connection at once; before 3.11.5 Python's own over TLS raised if they were closed already."""
+    with suppress(AttributeError):
+        transport.abort()
+
+
 async def _stop(server: uvicorn.Server, receiver: HttpReceiver) -> None:
     for listening in server.servers:
         listening.close()
@@ -282,7 +288,7 @@ async def _stop(server: uvicorn.Server, receiver: HttpReceiver) -> None:
     for task in tasks:
         task.cancel()
     for transport in receiver.connections.values():
-        transport.abort()
+        abort(transport)
     await asyncio.gather(*tasks, return_exceptions=True)
 
 

@@ -249,14 +249,17 @@ def _acting(
 
 @asynccontextmanager
 async def _at_work(
-    acting: _Acting, listener: Listener, loops: Sequence[PeriodicLoop]
+    acting: _Acting, looking: PeriodicLoop, listener: Listener, loops: Sequence[PeriodicLoop]
 ) -> AsyncGenerator[None]:
-    """Act for the life of the block. The lease is kept until what is being sent has been, and then given up."""
+    """Act for the life of the block. The lease is kept until what is being sent has been, and then given up.
+
+    Meanwhile nothing is decided, and ``looking`` must not take that for a fault.
+    """
     try:
         async with (
             running(loops),
             acting.sender.running(),
-            running([acting.ticker.loop]),
+            running([looking, acting.ticker.loop]),
             listener.running(),
         ):
             yield
@@ -323,7 +326,7 @@ async def _running(
         )
         saying = _saying(acting.keeper, reach.roster, registry)
         listener = Listener(settings.database_url, settings.redis_url, acting.ears)
-        async with _at_work(acting, listener, [leasing, looking, watching, tidying, saying]):
+        async with _at_work(acting, looking, listener, [leasing, watching, tidying, saying]):
             yield {
                 "time": time,
                 "pool": pool,
