@@ -41,6 +41,7 @@ MEMBERS = [
             extra: tuple(f"windsock.integrations.{module}" for module in modules)
             for extra, modules in {
                 "langchain": ("langchain",),
+                "openfeature": ("openfeature",),
                 "openai": ("openai", "_openai_call", "_openai_streams"),
                 "opentelemetry": ("opentelemetry", "_otel_spans"),
             }.items()
@@ -48,6 +49,7 @@ MEMBERS = [
     ),
     Member("metrics-svc", "metrics_svc", "metrics-svc", ("libs/windsock-kit",)),
     Member("alerts-svc", "alerts_svc", "alerts-svc", ("libs/windsock-kit",)),
+    Member("flags-svc", "flags_svc", "flags-svc", ("libs/windsock-kit", "libs/windsock")),
     Member("loadgen", "loadgen", "loadgen", ("libs/windsock",)),
     Member(
         "loadgen/target/adaptive-questions",

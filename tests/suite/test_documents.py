@@ -30,6 +30,7 @@ SECTIONS = {
     Path("libs/windsock-kit"): "The services' common library (`libs/windsock-kit`)",
     Path("metrics-svc"): "metrics-svc",
     Path("alerts-svc"): "alerts-svc",
+    Path("flags-svc"): "flags-svc",
     Path("loadgen"): "loadgen",
     Path("loadgen/target/adaptive-questions"): "The reference workload (`adaptive-questions`)",
     Path("loadgen/target/llm-simulator"): "The simulator (`llm-simulator`)",

@@ -12,7 +12,8 @@ from windsock.counters import BUFFER_FULL, Counters, Stats
 from windsock.encoding import Encoder
 from windsock.fields import InvalidFieldError
 from windsock.flags.client import FeatureFlags
-from windsock.flags.definition import Flag, InvalidFlagsError, flag_of, type_of
+from windsock.flags.definition import Flag
+from windsock.flags.reading import InvalidFlagsError, flag_of, type_of
 from windsock.flags.source import MemorySource, compiled
 from windsock.process import collector, feature_flags
 from windsock.settings import Settings

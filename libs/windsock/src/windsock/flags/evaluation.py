@@ -63,7 +63,7 @@ class CompiledFlag:
             self._shares = tuple(self._result(variant, SPLIT) for variant in weights)
             self._ends = tuple(accumulate(weights.values()))
             self._prefix = f"{flag.salt or flag.key}:"
-        else:
+        elif isinstance(flag.fallthrough, str):
             self._fixed = self._result(flag.fallthrough, STATIC)
 
     def evaluate(self, targeting_key: str | None) -> Evaluation:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from windsock.counters import log
-from windsock.flags.definition import Flag, InvalidFlagsError, read_flags
+from windsock.flags.definition import Flag
 from windsock.flags.evaluation import PARSE_ERROR, PROVIDER_NOT_READY, CompiledFlag
+from windsock.flags.reading import InvalidFlagsError, read_flags
 
 CHECK_SECONDS = 1.0
 # A file's time of change has the precision of the kernel's clock tick, at best.

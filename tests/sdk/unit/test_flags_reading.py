@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from windsock.flags.definition import Flag, InvalidFlagsError, Split, read_flags
+from windsock.flags.definition import Flag, Split
+from windsock.flags.reading import InvalidFlagsError, read_flags
 
 
 def flag(**changes: object) -> dict[str, Any]:

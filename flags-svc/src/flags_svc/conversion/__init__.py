@@ -1,0 +1,1 @@
+"""Flags as other tools write them."""

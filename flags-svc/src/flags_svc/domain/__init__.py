@@ -1,0 +1,1 @@
+"""What flags are to those who manage them: values and decisions without I/O."""

@@ -1,0 +1,5 @@
+"""The version of the service, as installed."""
+
+from importlib.metadata import version
+
+VERSION = version("flags-svc")

@@ -1,0 +1,1 @@
+"""How things travel: reading what was sent, and rendering what is answered."""
