@@ -20,7 +20,6 @@ from alerts_svc.domain.world import Changes, Posted
 from alerts_svc.store.changes import ChangeEvents
 from alerts_svc.store.channels import Channels
 from alerts_svc.store.configurations import Configurations
-from alerts_svc.store.errors import PreconditionFailedError
 from alerts_svc.store.inbox import MAX_FROM_ELSEWHERE, Inbox
 from alerts_svc.store.keys import Keys
 from alerts_svc.store.leases import PostgresLeases
@@ -30,6 +29,7 @@ from alerts_svc.store.silences import Silences
 from alerts_svc.wire.defaults import default_configuration, default_rules
 from tests.alerts_svc.contract_ledger import message
 from windsock_kit.errors import ConflictError, NotFoundError, UnavailableError
+from windsock_kit.preconditions import PreconditionFailedError
 
 QUERY = Query("duration_ms", "p95", 300, group_by=("operation",), filters=(("model", ("a", None)),))
 SLOW = Rule(

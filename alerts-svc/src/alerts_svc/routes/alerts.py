@@ -17,13 +17,14 @@ from alerts_svc.domain.rule import Rule
 from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.standing import standings
 from alerts_svc.domain.world import World
-from alerts_svc.routes.resources import body_of, clocks, load, named, resource
+from alerts_svc.routes.resources import body_of, clocks, load
 from alerts_svc.state import State
 from alerts_svc.store.alerts import Found, Past
 from alerts_svc.wire import alerts as wire
 from alerts_svc.wire import timeline
 from alerts_svc.wire.parameters import Parameters, check_stretch, no_parameters
 from windsock_kit.errors import ConflictError, NotFoundError
+from windsock_kit.resources import named, resource
 from windsock_kit.responses import json
 
 _WEEK_SECONDS = 7 * 86_400.0

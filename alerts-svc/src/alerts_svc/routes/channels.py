@@ -16,14 +16,14 @@ from alerts_svc.domain.channel import Channel, Kind
 from alerts_svc.notify.channel_settings import check_settings, masked, rotated
 from alerts_svc.ports import Retry
 from alerts_svc.routes.pace import Pace
-from alerts_svc.routes.resources import Handler, body_of, named, resource
+from alerts_svc.routes.resources import Handler, body_of
 from alerts_svc.state import State
-from alerts_svc.store.errors import PreconditionFailedError
 from alerts_svc.wire import channels as wire
 from alerts_svc.wire.channel_tests import make_test_message, tell_result
 from alerts_svc.wire.parameters import no_parameters
-from alerts_svc.wire.preconditions import etag, expected_version
 from windsock_kit.errors import ConflictError, InvalidError
+from windsock_kit.preconditions import PreconditionFailedError, etag, expected_version
+from windsock_kit.resources import named, resource
 from windsock_kit.responses import json
 
 CONSOLE = "console"

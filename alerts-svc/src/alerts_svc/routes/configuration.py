@@ -5,11 +5,12 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from alerts_svc.routes.resources import body_of, resource
+from alerts_svc.routes.resources import body_of
 from alerts_svc.state import State
 from alerts_svc.wire.configuration import parse_configuration, tell_configuration
 from alerts_svc.wire.parameters import no_parameters
-from alerts_svc.wire.preconditions import etag, expected_version
+from windsock_kit.preconditions import etag, expected_version
+from windsock_kit.resources import resource
 from windsock_kit.responses import json
 
 

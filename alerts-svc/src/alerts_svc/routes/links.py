@@ -19,7 +19,7 @@ from alerts_svc.domain.silence import Silence
 from alerts_svc.domain.world import Acknowledge
 from alerts_svc.notify.links import LinkAction, LinkError
 from alerts_svc.routes.alerts import open_alert
-from alerts_svc.routes.resources import clocks, resource
+from alerts_svc.routes.resources import clocks
 from alerts_svc.state import State
 from alerts_svc.wire import pages
 from alerts_svc.wire.times import instant
@@ -31,6 +31,7 @@ from windsock_kit.errors import (
     NotFoundError,
     ServiceError,
 )
+from windsock_kit.resources import resource
 
 _MAX_FORM_BYTES = 10_000
 _MAX_BY = 200

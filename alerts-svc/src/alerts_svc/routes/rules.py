@@ -7,13 +7,14 @@ from starlette.responses import Response
 
 from alerts_svc.domain import builtin
 from alerts_svc.routes.measuring import check_answerable
-from alerts_svc.routes.resources import body_of, named, resource
+from alerts_svc.routes.resources import body_of
 from alerts_svc.state import State
 from alerts_svc.store.rules import KeptRule
 from alerts_svc.wire.parameters import Parameters, no_parameters
-from alerts_svc.wire.preconditions import etag, expected_version
 from alerts_svc.wire.rules import MAX_RULES, Origin, parse_rule, tell_rule
 from windsock_kit.errors import ConflictError, InvalidError
+from windsock_kit.preconditions import etag, expected_version
+from windsock_kit.resources import named, resource
 from windsock_kit.responses import json
 
 

@@ -7,10 +7,11 @@ import uuid
 from starlette.requests import Request
 from starlette.responses import Response
 
-from alerts_svc.routes.resources import body_of, named, resource
+from alerts_svc.routes.resources import body_of
 from alerts_svc.state import State
 from alerts_svc.wire import silences as wire
 from alerts_svc.wire.parameters import Parameters, no_parameters
+from windsock_kit.resources import named, resource
 from windsock_kit.responses import json
 
 

@@ -20,13 +20,14 @@ from alerts_svc.domain.machine import advance, level_of
 from alerts_svc.domain.rule import Query, Rule
 from alerts_svc.domain.world import World
 from alerts_svc.routes.measuring import measured, unanswerable
-from alerts_svc.routes.resources import Handler, body_of, clocks, load, resource
+from alerts_svc.routes.resources import Handler, body_of, clocks, load
 from alerts_svc.state import State
 from alerts_svc.wire import trials as wire
 from alerts_svc.wire.backtests import approximations, tell_backtest, tell_trial
 from alerts_svc.wire.parameters import no_parameters
 from alerts_svc.wire.times import Clocks, instant
 from windsock_kit.errors import InvalidError, ServiceError, UnavailableError
+from windsock_kit.resources import resource
 from windsock_kit.responses import json
 
 _STEPS = (10, 60, 300, 600, 3600)

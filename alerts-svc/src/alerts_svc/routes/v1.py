@@ -12,12 +12,13 @@ from alerts_svc.domain.annotating import annotated
 from alerts_svc.domain.composing import rule_of
 from alerts_svc.domain.routing import labelled
 from alerts_svc.domain.world import World
-from alerts_svc.routes.resources import Handler, clocks, load, resource
+from alerts_svc.routes.resources import Handler, clocks, load
 from alerts_svc.state import State
 from alerts_svc.wire import prometheus
 from alerts_svc.wire.prometheus import Active
 from windsock_kit.errors import ServiceError
 from windsock_kit.postgres import unavailable
+from windsock_kit.resources import resource
 from windsock_kit.responses import json
 
 _KINDS = {404: "not_found", 503: "unavailable"}

@@ -15,7 +15,7 @@ from alerts_svc.domain.matcher import Matcher, matches_all
 from alerts_svc.domain.routing import CONSOLE
 from alerts_svc.domain.silence import Silence
 from alerts_svc.domain.standing import Standing, standings
-from alerts_svc.routes.resources import Handler, body_of, clocks, load, named, resource
+from alerts_svc.routes.resources import Handler, body_of, clocks, load
 from alerts_svc.state import State
 from alerts_svc.version import VERSION
 from alerts_svc.wire import alertmanager, alertmanager_configuration
@@ -23,6 +23,7 @@ from alerts_svc.wire.silences import check_room
 from windsock_kit.clock import utc_now
 from windsock_kit.errors import BadRequestError, ConflictError, InvalidError, ServiceError
 from windsock_kit.postgres import unavailable
+from windsock_kit.resources import named, resource
 from windsock_kit.responses import json
 
 # Near enough to the start of the process.

@@ -8,8 +8,8 @@ from asyncpg.pool import PoolConnectionProxy
 from alerts_svc.domain.channel import Channel, Kind
 from alerts_svc.store import fencing
 from alerts_svc.store.content import dump, load_settings, text
-from alerts_svc.store.errors import changed_since
 from windsock_kit.errors import ConflictError, NotFoundError
+from windsock_kit.preconditions import changed_since
 
 Connection = PoolConnectionProxy
 CONSOLE = "console"

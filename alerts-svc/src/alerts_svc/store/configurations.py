@@ -10,7 +10,7 @@ from asyncpg.pool import PoolConnectionProxy
 from alerts_svc.domain.configuration import Configuration
 from alerts_svc.store import fencing
 from alerts_svc.store.content import dump, load_configuration
-from alerts_svc.store.errors import changed_since
+from windsock_kit.preconditions import changed_since
 
 Connection = PoolConnectionProxy
 

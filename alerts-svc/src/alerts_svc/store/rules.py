@@ -11,8 +11,8 @@ from asyncpg.pool import PoolConnectionProxy
 from alerts_svc.domain.rule import Rule
 from alerts_svc.store import fencing
 from alerts_svc.store.content import dump_rule, load_rule, text
-from alerts_svc.store.errors import changed_since
 from windsock_kit.errors import ConflictError, NotFoundError
+from windsock_kit.preconditions import changed_since
 
 Connection = PoolConnectionProxy
 DEFAULT, USER = "default", "user"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,19 +15,13 @@ from metrics_svc.store.calls import Selection
 from metrics_svc.store.prices import PriceList
 from metrics_svc.wire import prices as wire
 from windsock_kit.body import read_body
-from windsock_kit.errors import NotFoundError, ServiceError
+from windsock_kit.errors import NotFoundError
+from windsock_kit.preconditions import PreconditionFailedError
 from windsock_kit.responses import json
 
 # The most prices that are allowed take about a megabyte; each is an object in memory before it is counted.
 _MAX_PRICES_BYTES = 4 * 2**20
 _MAX_REPRICE_BYTES = 10_000
-
-
-class PreconditionFailedError(ServiceError):
-    """The prices are not those that ``If-Match`` names: somebody has changed them since."""
-
-    status = HTTPStatus.PRECONDITION_FAILED
-    code = "precondition_failed"
 
 
 async def prices(request: Request[State]) -> Response:

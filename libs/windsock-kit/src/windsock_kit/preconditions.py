@@ -1,15 +1,26 @@
 """Entity tags: a change may say which version it is a change of, and is refused when that is no longer the one."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 
-from alerts_svc.store.errors import PreconditionFailedError
-from windsock_kit.errors import InvalidError
+from windsock_kit.errors import InvalidError, ServiceError
 
-_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
+# A gateway that compresses makes a tag weak; it names the same version.
+_TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]*)"')
 _VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+
+
+class PreconditionFailedError(ServiceError):
+    """It is no longer the version that was to be changed: somebody else has changed it since."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+    code = "precondition_failed"
+
+
+def changed_since(what: str, version: int) -> PreconditionFailedError:
+    """Return the error for something that is at another version than expected."""
+    return PreconditionFailedError(f"{what} is at version {version} now; read it again")
 
 
 def etag(version: int) -> Mapping[str, str]:
@@ -20,7 +31,7 @@ def etag(version: int) -> Mapping[str, str]:
 def expected_version(if_match: str | None) -> int | None:
     """Return the version that ``If-Match`` names, ``None`` if any will do.
 
-    Raises ``PreconditionFailedError`` for a tag that no version ever has; a weak one never matches (RFC 9110, section 13.1.1).
+    Raises ``PreconditionFailedError`` for a tag that no version ever has.
     """
     if if_match is None or if_match.strip() == "*":
         return None
@@ -31,6 +42,6 @@ def expected_version(if_match: str | None) -> int | None:
             path="If-Match",
             allowed=['an ETag, such as "1"', "*"],
         )
-    if match[1] or not _VERSION.fullmatch(match[2]):
+    if not _VERSION.fullmatch(match[1]):
         raise PreconditionFailedError(f"no version is called {match[0][:50]}; read it again")
-    return int(match[2])
+    return int(match[1])
