@@ -31,7 +31,10 @@ class Member:
 
 MEMBERS = [
     Member(
-        "libs/windsock-kit", "windsock_kit", None, extras={"testing": ("windsock_kit.testing",)}
+        "libs/windsock-kit",
+        "windsock_kit",
+        None,
+        extras={"testing": ("windsock_kit.testing",), "redis": ("windsock_kit.listening",)},
     ),
     Member(
         "libs/windsock",
