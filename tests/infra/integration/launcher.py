@@ -4,7 +4,15 @@ import sys
 from dataclasses import replace
 
 from windsock_embedded.cli import main
-from windsock_embedded.services import ALERTS, METRICS, SIMULATOR, TRICKLE, WORKLOAD, Service
+from windsock_embedded.services import (
+    ALERTS,
+    FLAGS,
+    METRICS,
+    SIMULATOR,
+    TRICKLE,
+    WORKLOAD,
+    Service,
+)
 
 
 def stand_in(service: Service) -> Service:
@@ -18,7 +26,8 @@ def stand_in(service: Service) -> Service:
 
 
 IDLE = replace(TRICKLE, command=(sys.executable, "-c", "import signal; signal.pause()"))
-SERVICES = [stand_in(METRICS), stand_in(ALERTS), stand_in(SIMULATOR), stand_in(WORKLOAD), IDLE]
+STOOD_IN = (METRICS, ALERTS, FLAGS, SIMULATOR, WORKLOAD)
+SERVICES = [*(stand_in(service) for service in STOOD_IN), IDLE]
 
 if __name__ == "__main__":
     sys.exit(main(services=SERVICES))

@@ -44,8 +44,8 @@ def test_the_demo_comes_last_and_goes_first(demo: EmbeddedStack) -> None:
     ready = [line.split()[0] for line in head.splitlines() if " ready " in line]
     assert ready[-3:] == ["gateway", "llm-simulator", "adaptive-questions"]
     assert [line.split()[0] for line in rest.splitlines() if line.endswith("stopped")] == [
-        *("trickle", "gateway", "adaptive-questions", "llm-simulator"),
-        *("alerts-svc", "metrics-svc", "redis", "postgres"),
+        *("trickle", "adaptive-questions", "llm-simulator", "gateway"),
+        *("flags-svc", "alerts-svc", "metrics-svc", "redis", "postgres"),
     ]
     assert not [process for process in running if process.is_running()]
 
@@ -84,7 +84,7 @@ def test_left_out_by_the_variable_nothing_of_it_runs_and_its_ports_may_be_taken(
         up = demo.up()
 
     recorded = {path.name.partition(".")[0] for path in demo.folder.glob("run/*.process.json")}
-    assert recorded == {"postgres", "redis", "metrics-svc", "alerts-svc", "gateway"}
+    assert recorded == {"postgres", "redis", "metrics-svc", "alerts-svc", "flags-svc", "gateway"}
     assert "demo" not in up.stdout
     assert httpx.get(f"{demo.gateway}/api/metrics/x").json()["probes"] == ""
 

@@ -23,6 +23,9 @@ from windsock_embedded.processes import wait_until
         "/api/alerts/rules?a=1",
         "/api/v1/rules",
         "/api/v2/silences?a=1",
+        "/api/feature-flags",
+        "/api/feature-flags/a%2Fb?a=1",
+        "/ofrep/v1/evaluate/flags/a%20b",
         "/api/adaptive-questions/x?a=1",
     ],
 )
@@ -113,15 +116,21 @@ def test_each_service_has_its_own_prefix(shared_stack: EmbeddedStack) -> None:
         httpx.get(shared_stack.gateway + path).json()["pid"]
         for path in ("/api/alerts", "/api/alerts/x", "/api/v1/x", "/api/v2/x")
     ]
+    flags = [
+        httpx.get(shared_stack.gateway + path).json()["pid"]
+        for path in ("/api/feature-flags", "/api/feature-flags/x", "/ofrep/v1/x")
+    ]
     workload = httpx.get(f"{shared_stack.gateway}/api/adaptive-questions/x").json()["pid"]
 
     assert metrics == shared_stack.pid("metrics-svc")
     assert set(alerts) == {shared_stack.pid("alerts-svc")}
+    assert set(flags) == {shared_stack.pid("flags-svc")}
     assert workload == shared_stack.pid("adaptive-questions")
 
 
 @pytest.mark.parametrize(
-    ("method", "prefix"), [("GET", "/api/metrics"), ("POST", "/api/adaptive-questions")]
+    ("method", "prefix"),
+    [("GET", "/api/metrics"), ("POST", "/api/adaptive-questions"), ("GET", "/api/feature-flags")],
 )
 def test_a_stream_arrives_while_it_is_being_sent(
     shared_stack: EmbeddedStack, method: str, prefix: str
@@ -185,7 +194,7 @@ def test_malformed_http_is_a_problem_too(
 def test_what_there_is_is_listed_with_its_documentation(shared_stack: EmbeddedStack) -> None:
     services = httpx.get(shared_stack.gateway).json()["services"]
 
-    assert services.keys() == {"metrics", "alerts", "adaptive-questions"}
+    assert services.keys() == {"metrics", "alerts", "feature-flags", "adaptive-questions"}
     for name, service in services.items():
         assert service["docs"] == f"/api/{name}/docs"
 

@@ -27,6 +27,7 @@ def test_a_detached_stack_answers_and_leaves_nothing_when_down(stack: EmbeddedSt
     assert answer.status_code == 200
     assert f"gateway            {stack.gateway}" in up.stdout
     assert f"curl {stack.gateway}/api/alerts " in up.stdout
+    assert f"curl {stack.gateway}/api/feature-flags " in up.stdout
     assert up.stdout.endswith(f"\n./task down -- --data-dir {stack.folder} stops it.\n")
     assert "password" in up.stdout
     assert (stack.folder / "postgres.password").read_text().strip() not in up.stdout
@@ -111,7 +112,7 @@ def _answers(stack: EmbeddedStack) -> bool:
         return False
 
 
-@pytest.mark.parametrize("name", ["gateway", "metrics", "alerts", "postgres", "redis"])
+@pytest.mark.parametrize("name", ["gateway", "metrics", "alerts", "flags", "postgres", "redis"])
 def test_a_taken_port_is_named_with_how_to_choose_another(stack: EmbeddedStack, name: str) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", stack.ports[name]))
@@ -151,6 +152,7 @@ def test_a_signal_stops_everything_in_reverse_order(
     assert "Windsock is up." in head
     assert [line.split()[0] for line in rest.splitlines() if line.endswith("stopped")] == [
         "gateway",
+        "flags-svc",
         "alerts-svc",
         "metrics-svc",
         "redis",

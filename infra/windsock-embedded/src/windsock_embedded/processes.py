@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from windsock_embedded.errors import EmbeddedError
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# Every stream of flags is open as long as its client lives, in a service and twice in the gateway.
+_MANY_FILES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,16 @@ def start(program: Program) -> subprocess.Popen[bytes]:
             )
         except OSError as error:
             raise EmbeddedError(f"cannot start {program.name}: {error}") from error
+
+
+def allow_many_files() -> None:
+    """Let this process, and those that it starts, open as many files as an ordinary user may ask for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MANY_FILES if hard == resource.RLIM_INFINITY else min(_MANY_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # Some systems allow less than they say; the usual limit does for everyday use.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def record_of(program: Program, process: subprocess.Popen[bytes]) -> ProcessRecord:

@@ -96,6 +96,24 @@ ALERTS = Service(
     },
 )
 
+FLAGS = Service(
+    name="flags-svc",
+    command=(sys.executable, "-m", "flags_svc"),
+    port="flags",
+    schema="flags",
+    package="flags_svc",
+    environment={
+        "FLAGS_DATABASE_URL": "{database_url}",
+        "FLAGS_REDIS_URL": "{redis_url}",
+        # On-call reads of each change in the messages of what goes wrong after it.
+        "FLAGS_ALERTS_URL": "http://127.0.0.1:{alerts_port}",
+        "FLAGS_STATE_DIR": "{data_dir}/flags",
+        "FLAGS_HOST": "127.0.0.1",
+        "FLAGS_PORT": "{port}",
+    },
+    defaults={"FLAGS_LOG_FORMAT": "json", "WINDSOCK_AUTH": "off"},
+)
+
 SIMULATOR = Service(
     name="llm-simulator",
     command=(sys.executable, "-m", "llm_simulator"),

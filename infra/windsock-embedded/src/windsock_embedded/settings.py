@@ -12,6 +12,7 @@ DEFAULT_PORTS = {
     "gateway": 8000,
     "metrics": 8001,
     "alerts": 8002,
+    "flags": 8003,
     "workload": 8010,
     "simulator": 8011,
     "postgres": 15432,

@@ -63,6 +63,7 @@ class Stack:
             self.progress.say(f"An earlier run was killed; stopped what it left: {', '.join(left)}")
         self.folder.bound_logs()
         self._check_ports()
+        processes.allow_many_files()
         server = self._start_postgres(supervisor)
         self._start_redis(supervisor)
         self._start_services(server, supervisor)
@@ -129,16 +130,20 @@ class Stack:
             redis.wait_ready(port, check=lambda: supervisor.require_alive("redis"))
 
     def _start_services(self, server: PostgresServer, supervisor: Supervisor) -> None:
-        """Start all that listen before waiting for any: most of their time goes into imports."""
-        listening = [service for service in self.services if service.port]
-        started = {s.name: self._start_service(s, server, supervisor) for s in listening}
-        for service in listening:
-            if not service.demo:
-                self._await(service, started[service.name], SERVICE_READY_SECONDS, supervisor)
-        self._start_gateway(supervisor)
-        for service in listening:
-            if service.demo:
-                self._await_demo(service, started[service.name], supervisor)
+        """Start all that listen before waiting for any: most of their time goes into imports.
+
+        The demo reaches the suite through the gateway, which so starts before it and stops after it.
+        """
+        suite = [service for service in self.services if service.port and not service.demo]
+        demo = [service for service in self.services if service.port and service.demo]
+        started = {s.name: self._start_service(s, server, supervisor) for s in suite}
+        started["gateway"] = self._start_gateway(supervisor)
+        started |= {s.name: self._start_service(s, server, supervisor) for s in demo}
+        for service in suite:
+            self._await(service, started[service.name], SERVICE_READY_SECONDS, supervisor)
+        self._await_gateway(started["gateway"], supervisor)
+        for service in demo:
+            self._await_demo(service, started[service.name], supervisor)
         for service in self.services:
             if not service.port:
                 self._start_service(service, server, supervisor)
@@ -206,16 +211,19 @@ class Stack:
             for reason in said[-1:]:
                 self.progress.say(reason)
 
-    def _start_gateway(self, supervisor: Supervisor) -> None:
+    def _start_gateway(self, supervisor: Supervisor) -> float:
+        program = nginx.program(
+            self.folder.path,
+            ports=self.settings.ports,
+            logs=self.folder.logs,
+            environment=self.settings.environment,
+        )
+        supervisor.start(program)
+        return time.monotonic()
+
+    def _await_gateway(self, started: float, supervisor: Supervisor) -> None:
         port = self.settings.ports["gateway"]
-        with self.progress.part("gateway", f"http://127.0.0.1:{port}"):
-            program = nginx.program(
-                self.folder.path,
-                ports=self.settings.ports,
-                logs=self.folder.logs,
-                environment=self.settings.environment,
-            )
-            supervisor.start(program)
+        with self.progress.part("gateway", f"http://127.0.0.1:{port}", since=started):
             self._wait_http("gateway", port, "/healthz", SERVICE_READY_SECONDS, supervisor)
 
     def _wait_http(

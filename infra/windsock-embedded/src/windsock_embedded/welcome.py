@@ -32,6 +32,7 @@ def addresses(settings: Settings, services: Sequence[Service], folder: Folder) -
             "alerts",
             f"curl {gateway}/api/alerts  (and what people are told: {folder.log('alerts-svc')})",
         ),
+        ("flags", f"curl {gateway}/api/feature-flags  (how to change one: docs/flags.md)"),
     )
 
 
