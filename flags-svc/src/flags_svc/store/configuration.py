@@ -1,0 +1,157 @@
+"""What is configured: one head, its items, and the changes that led there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from flags_svc.domain.world import Author, Change, Edit, ItemKind, Stored, World
+from flags_svc.ports import Head, MovedOnError
+from flags_svc.store.content import dump, load, text
+
+Connection = PoolConnectionProxy
+CHANNEL = "flags_changed"
+# A whole suite's flags in one commit take longer than a question.
+COMMIT_SECONDS = 30.0
+
+_HEAD = "SELECT epoch, revision FROM flags.head"
+_ITEMS = """
+    SELECT kind, key, content, version, revision, created_at, updated_at, updated_by
+    FROM flags.items
+    WHERE content IS NOT NULL
+    ORDER BY kind, key
+"""
+_SINCE = """
+    SELECT revision, kind, key, version, at, author, comment, action, content
+    FROM flags.changes
+    WHERE revision > $1
+    ORDER BY revision
+    LIMIT $2
+"""
+# $1 epoch, $2 base, $3 author, $4 comment; then of each edit $5 kind, $6 key, $7 action, $8 content; $9 channel.
+# One statement is one transaction. It sees the items as they were at ``base``: had anybody moved the head on since
+# the statement began, nothing would be updated. An item that comes twice has both changes, and becomes the last.
+_COMMIT = """
+    WITH head AS (
+        UPDATE flags.head
+        SET revision = revision + cardinality($6::text[])
+        WHERE epoch = $1 AND revision = $2
+        RETURNING revision, extract(epoch FROM clock_timestamp())::double precision AS at
+    ), given AS (
+        SELECT
+            $2::bigint + g.number AS revision, g.kind, g.key, head.at, g.action, g.content,
+            coalesce(i.version, 0) + row_number() OVER item AS version,
+            row_number() OVER item_backwards = 1 AS last,
+            CASE WHEN i.content IS NULL OR bool_or(g.content IS NULL) OVER (PARTITION BY g.kind, g.key)
+                THEN head.at ELSE i.created_at
+            END AS created_at
+        FROM head
+        CROSS JOIN unnest($5::text[], $6::text[], $7::text[], $8::json[])
+            WITH ORDINALITY AS g (kind, key, action, content, number)
+        LEFT JOIN flags.items AS i ON i.kind = g.kind AND i.key = g.key
+        WINDOW
+            item AS (PARTITION BY g.kind, g.key ORDER BY g.number),
+            item_backwards AS (PARTITION BY g.kind, g.key ORDER BY g.number DESC)
+    ), changed AS (
+        INSERT INTO flags.changes (revision, kind, key, version, at, author, comment, action, content)
+        SELECT revision, kind, key, version, at, $3, $4, action, content FROM given
+    ), stored AS (
+        INSERT INTO flags.items AS held
+            (kind, key, content, version, revision, created_at, updated_at, updated_by)
+        SELECT kind, key, content, version, revision, created_at, at, $3 FROM given WHERE last
+        ON CONFLICT (kind, key) DO UPDATE
+        SET content = excluded.content, version = excluded.version, revision = excluded.revision,
+            created_at = excluded.created_at, updated_at = excluded.updated_at,
+            updated_by = excluded.updated_by
+    ), told AS (
+        SELECT pg_notify($9, $1 || ' ' || revision) FROM head
+    )
+    SELECT given.version, given.at
+    FROM given
+    CROSS JOIN (SELECT count(*) FROM told) AS once
+    ORDER BY given.revision
+"""
+
+
+class PostgresConfiguration:
+    """Implements ``ports.Configuration``."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def head(self) -> Head:
+        """Return how far the database is."""
+        row = await self._pool.fetchrow(_HEAD)
+        assert row is not None
+        return Head(row["epoch"], row["revision"])
+
+    async def load(self) -> World:
+        """Read everything, at one revision."""
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            return await _world(connection)
+
+    async def since(self, revision: int, *, limit: int) -> Sequence[Change]:
+        """Return the changes after ``revision``, oldest first, at most ``limit``."""
+        return [change_of(row) for row in await self._pool.fetch(_SINCE, revision, limit)]
+
+    async def commit(
+        self, edits: Sequence[Edit], *, epoch: str, base: int, author: Author
+    ) -> Sequence[Change]:
+        """Commit all of ``edits`` or none, as the revisions after ``base``, each with its row of history.
+
+        Raises ``MovedOnError`` if ``base`` of ``epoch`` is no longer the head. Listeners on
+        PostgreSQL are told in the same transaction.
+        """
+        if not edits:
+            return []
+        author = Author(text(author.name), text(author.comment))
+        rows = await self._pool.fetch(
+            _COMMIT,
+            *(epoch, base, author.name, author.comment),
+            [edit.kind for edit in edits],
+            [edit.key for edit in edits],
+            [edit.action for edit in edits],
+            [None if edit.item is None else dump(edit.item) for edit in edits],
+            CHANNEL,
+            timeout=COMMIT_SECONDS,
+        )
+        if not rows:
+            raise MovedOnError(f"revision {base} of {epoch} is no longer the head")
+        return [
+            Change(base + number, row["version"], row["at"], author, edit)
+            for number, (row, edit) in enumerate(zip(rows, edits, strict=True), 1)
+        ]
+
+
+def change_of(row: asyncpg.Record) -> Change:
+    """Return a change from its row of ``flags.changes``."""
+    content = row["content"]
+    kind: ItemKind = row["kind"]
+    item = None if content is None else load(kind, content)
+    edit = Edit(kind, row["key"], item, row["action"])
+    author = Author(row["author"], row["comment"])
+    return Change(row["revision"], row["version"], row["at"], author, edit)
+
+
+async def _world(connection: Connection[asyncpg.Record]) -> World:
+    head = await connection.fetchrow(_HEAD)
+    assert head is not None
+    parts: dict[ItemKind, dict[str, Stored[Any]]] = {kind: {} for kind in get_args(ItemKind)}
+    for row in await connection.fetch(_ITEMS):
+        parts[row["kind"]][row["key"]] = Stored(
+            load(row["kind"], row["content"]),
+            row["version"],
+            row["revision"],
+            row["created_at"],
+            row["updated_at"],
+            row["updated_by"],
+        )
+    return World(
+        head["epoch"], head["revision"], parts["flag"], parts["segment"], parts["environment"]
+    )
