@@ -13,13 +13,18 @@ MAX_RETRY_AFTER_SECONDS = 3600.0
 _uniform = secrets.SystemRandom().uniform
 
 
-def full_jitter(failures: int, uniform: Callable[[float, float], float] = _uniform) -> float:
+def full_jitter(
+    failures: int,
+    uniform: Callable[[float, float], float] = _uniform,
+    *,
+    cap: float = CAP_SECONDS,
+) -> float:
     """Return how long to wait after that many failures in a row, the first being 1.
 
     "Full jitter" of Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015):
     uniform between nothing and a doubling bound, so that clients do not come back in step.
     """
-    return uniform(0.0, min(CAP_SECONDS, BASE_SECONDS * 2.0 ** min(failures - 1, 16)))
+    return uniform(0.0, min(cap, BASE_SECONDS * 2.0 ** min(failures - 1, 16)))
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:

@@ -11,6 +11,9 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 _log = logging.getLogger("windsock")
+FLAGS_SOURCES = ("auto", "service", "redis", "file", "off")
+# An address of Redis may hold a password.
+_SECRETS = frozenset(["api_key", "flags_redis_url"])
 _WORDS = {
     "1": True,
     "true": True,
@@ -45,7 +48,10 @@ class Settings:
     max_batch_events: int = 500
     spool_dir: Path | None = None
     spool_max_bytes: int = 64 * 1024 * 1024
+    flags_source: str = "auto"
     flags_file: Path | None = None
+    flags_redis_url: str | None = field(default=None, repr=False)
+    flags_backup_file: Path | None = None
     record_exposures: bool = True
 
     @classmethod
@@ -66,7 +72,7 @@ class Settings:
                 valid[name] = parse(value)
             # The guard that keeps a wrong setting, of any type, from stopping the application.
             except Exception as error:  # noqa: BLE001
-                reason = "is not usable" if name == "api_key" else str(error)
+                reason = "is not usable" if name in _SECRETS else str(error)
                 _log.warning(
                     "setting %s %s, keeping %r", variable(name), reason, _shown(self, name)
                 )
@@ -79,7 +85,7 @@ def variable(name: str) -> str:
 
 
 def _shown(settings: Settings, name: str) -> object:
-    return "the former one" if name == "api_key" else getattr(settings, name)
+    return "the former one" if name in _SECRETS else getattr(settings, name)
 
 
 def _text(value: object) -> str:
@@ -108,6 +114,20 @@ def _endpoint(value: object) -> str:
         raise ValueError("must be scheme, host, port and perhaps a path, nothing else")
     _ = url.port  # Raises where it is no port.
     return endpoint
+
+
+def _redis_url(value: object) -> str | None:
+    url = _optional_text(value)
+    if url is not None and urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    return url
+
+
+def _flags_source(value: object) -> str:
+    word = _text(value).lower()
+    if word not in FLAGS_SOURCES:
+        raise ValueError(f"must be one of {', '.join(FLAGS_SOURCES)}")
+    return word
 
 
 def _path(value: object) -> Path | None:
@@ -169,6 +189,9 @@ _PARSERS: dict[str, Callable[[object], object]] = {
     "max_batch_events": _whole(1, 5_000),
     "spool_dir": _path,
     "spool_max_bytes": _whole(1, 1 << 50),
+    "flags_source": _flags_source,
     "flags_file": _path,
+    "flags_redis_url": _redis_url,
+    "flags_backup_file": _path,
     "record_exposures": _switch,
 }

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-# ``getaddrinfo`` would import it in the sender's thread. A child forked during an import
-# has half a module for good, so nothing may be imported that late.
-import encodings.idna  # noqa: F401
 import http.client
-import ipaddress
 import json
 import os
-import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import urlsplit
 
-from windsock.counters import log
 from windsock.encoding import Batch
+from windsock.endpoint import Endpoint
 from windsock.retry import retry_after_seconds
 
 PATH = "/api/metrics/events"
@@ -71,21 +65,11 @@ class HttpTransport:
     """One kept-alive connection. Uses no proxy and follows no redirect, so the key stays here."""
 
     def __init__(self, endpoint: str, *, api_key: str | None = None) -> None:
-        url = urlsplit(endpoint)
-        self._secure = url.scheme == "https"
-        self._host = url.hostname or ""
-        self._port = url.port
-        self._path = url.path.rstrip("/") + PATH
-        self._headers = {
-            "Content-Type": "application/json",
-            "Content-Encoding": "gzip",
-            "Accept": "application/json",
-            "User-Agent": "windsock-python",
-        }
-        if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
-            if not self._secure and not _is_loopback(self._host):
-                log.warning("the API key travels unencrypted to %s", self._host)
+        self._endpoint = Endpoint(endpoint, api_key=api_key)
+        self._path = self._endpoint.path(PATH)
+        self._headers = self._endpoint.headers(
+            Content_Type="application/json", Content_Encoding="gzip", Accept="application/json"
+        )
         self._connection: http.client.HTTPConnection | None = None
 
     def send(self, batch: Batch, timeout_seconds: float) -> Outcome:
@@ -118,7 +102,7 @@ class HttpTransport:
     def _request(self, body: bytes, timeout_seconds: float) -> _Answer:
         connection = self._connection
         if connection is None:
-            connection = self._connection = self._open(timeout_seconds)
+            connection = self._connection = self._endpoint.open(timeout_seconds)
         if connection.sock is not None:
             connection.sock.settimeout(timeout_seconds)
         reusable = False
@@ -131,21 +115,6 @@ class HttpTransport:
             if not reusable:
                 self.close()
         return _Answer(response.status, dict(response.headers.items()), content)
-
-    def _open(self, timeout_seconds: float) -> http.client.HTTPConnection:
-        if not self._secure:
-            return http.client.HTTPConnection(self._host, self._port, timeout=timeout_seconds)
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(
-            self._host, self._port, timeout=timeout_seconds, context=context
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _outcome(answer: _Answer) -> Outcome:
