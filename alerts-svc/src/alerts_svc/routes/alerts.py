@@ -22,8 +22,8 @@ from alerts_svc.state import State
 from alerts_svc.store.alerts import Found, Past
 from alerts_svc.wire import alerts as wire
 from alerts_svc.wire import timeline
-from alerts_svc.wire.parameters import Parameters, check_stretch, no_parameters
 from windsock_kit.errors import ConflictError, NotFoundError
+from windsock_kit.parameters import Parameters, check_stretch, no_parameters
 from windsock_kit.resources import named, resource
 from windsock_kit.responses import json
 

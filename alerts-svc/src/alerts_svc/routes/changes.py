@@ -8,7 +8,7 @@ from starlette.responses import Response
 from alerts_svc.routes.resources import body_of
 from alerts_svc.state import State
 from alerts_svc.wire.changes import AHEAD_SECONDS, parse_change, tell_change
-from alerts_svc.wire.parameters import Parameters, check_stretch, no_parameters
+from windsock_kit.parameters import Parameters, check_stretch, no_parameters
 from windsock_kit.resources import resource
 from windsock_kit.responses import json
 

@@ -20,8 +20,8 @@ from alerts_svc.routes.resources import Handler, body_of
 from alerts_svc.state import State
 from alerts_svc.wire import channels as wire
 from alerts_svc.wire.channel_tests import make_test_message, tell_result
-from alerts_svc.wire.parameters import no_parameters
 from windsock_kit.errors import ConflictError, InvalidError
+from windsock_kit.parameters import no_parameters
 from windsock_kit.preconditions import PreconditionFailedError, etag, expected_version
 from windsock_kit.resources import named, resource
 from windsock_kit.responses import json

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from alerts_svc.routes.resources import body_of
 from alerts_svc.state import State
 from alerts_svc.wire.configuration import parse_configuration, tell_configuration
-from alerts_svc.wire.parameters import no_parameters
+from windsock_kit.parameters import no_parameters
 from windsock_kit.preconditions import etag, expected_version
 from windsock_kit.resources import resource
 from windsock_kit.responses import json

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from alerts_svc.routes.resources import body_of, clocks
 from alerts_svc.state import State
 from alerts_svc.wire import deliveries as wire
-from alerts_svc.wire.parameters import Parameters, no_parameters
 from windsock_kit.errors import NotFoundError
+from windsock_kit.parameters import Parameters, no_parameters
 from windsock_kit.resources import named, resource
 from windsock_kit.responses import json
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from alerts_svc.routes.resources import body_of
 from alerts_svc.state import State
 from alerts_svc.wire import silences as wire
-from alerts_svc.wire.parameters import Parameters, no_parameters
+from windsock_kit.parameters import Parameters, no_parameters
 from windsock_kit.resources import named, resource
 from windsock_kit.responses import json
 

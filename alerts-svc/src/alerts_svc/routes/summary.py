@@ -19,8 +19,8 @@ from alerts_svc.routes.resources import clocks, load
 from alerts_svc.state import State
 from alerts_svc.store.acting import acting
 from alerts_svc.version import VERSION
-from alerts_svc.wire.parameters import no_parameters
 from alerts_svc.wire.times import Clocks, instant
+from windsock_kit.parameters import no_parameters
 from windsock_kit.resources import resource
 from windsock_kit.responses import json
 

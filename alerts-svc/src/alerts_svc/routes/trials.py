@@ -24,9 +24,9 @@ from alerts_svc.routes.resources import Handler, body_of, clocks, load
 from alerts_svc.state import State
 from alerts_svc.wire import trials as wire
 from alerts_svc.wire.backtests import approximations, tell_backtest, tell_trial
-from alerts_svc.wire.parameters import no_parameters
 from alerts_svc.wire.times import Clocks, instant
 from windsock_kit.errors import InvalidError, ServiceError, UnavailableError
+from windsock_kit.parameters import no_parameters
 from windsock_kit.resources import resource
 from windsock_kit.responses import json
 

@@ -1,6 +1,6 @@
 """How handlers are put together: one route for all methods of an address."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from windsock_kit.postgres import unavailable
 
 MAX_ID = 200
 _AWAY = "the store cannot answer now"
-_State = TypeVar("_State")
+_State = TypeVar("_State", bound=Mapping[str, Any])
 
 
 def resource(path: str, **handlers: Callable[[Request[_State]], Awaitable[Response]]) -> Route:

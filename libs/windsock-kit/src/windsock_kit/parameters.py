@@ -1,21 +1,21 @@
 """Query parameters: each known, given once, and of its form."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 from starlette.datastructures import QueryParams
 
-from alerts_svc.wire.times import Moment, seconds_of
 from windsock_kit.errors import InvalidError
 
 MAX_TEXT = 500
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 100
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+_Moment = Annotated[datetime, Meta(tz=True)]
 _E = TypeVar("_E", bound=StrEnum)
 
 
@@ -84,14 +84,16 @@ class Parameters:
             return None
         try:
             # A plus sign that was not escaped arrives as a space.
-            found: datetime = msgspec.convert(text.replace(" ", "+"), Moment)
+            found: datetime = msgspec.convert(text.replace(" ", "+"), _Moment)
+            if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+                raise msgspec.ValidationError
         except msgspec.ValidationError:
             raise InvalidError(
                 f"{name} must be a time with an offset, got {text[:50]!r}",
                 path=name,
                 allowed=["RFC 3339, such as 2026-11-22T14:30:00Z"],
             ) from None
-        return seconds_of(found, name)
+        return found.timestamp()
 
 
 def no_parameters(given: QueryParams) -> None:
