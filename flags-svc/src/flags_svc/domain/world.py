@@ -20,10 +20,11 @@ class GapError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who changes something, and why if they say so."""
+    """Who changes something, and why if they say so; ``request`` is the change request that it came by, if any."""
 
     name: str
     comment: str = ""
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,181 @@
+"""Whether edits leave everything whole: what is asked for is there, and nothing asks for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from flags_svc.domain.fields import below
+from flags_svc.domain.flag import ManagedFlag
+from flags_svc.domain.references import (
+    Preview,
+    cycle_from,
+    prerequisites_of,
+    segments_of_rules,
+    segments_of_segment,
+)
+from flags_svc.domain.world import Edit, World
+from windsock.flags.definition import Prerequisite, Segment
+from windsock_kit.errors import ConflictError, InvalidError
+
+MAX_FLAGS = 20_000
+MAX_SEGMENTS = 5_000
+MAX_ENVIRONMENTS = 50
+_MAX_NAMED = 10
+
+
+def checked(
+    world: World, edits: Sequence[Edit], paths: Sequence[str] | None = None
+) -> Sequence[Edit]:
+    """Return ``edits``; raises ``InvalidError`` or ``ConflictError`` if the world after them would not be whole.
+
+    ``paths`` are where the items stand in what was sent.
+    """
+    preview = Preview(world, edits)
+    for index, edit in enumerate(edits):
+        path = "" if paths is None else paths[index]
+        if isinstance(edit.item, ManagedFlag):
+            _check_flag(preview, edit.item, path)
+        elif isinstance(edit.item, Segment):
+            _check_segment(preview, edit.item, path)
+    for edit in edits:
+        _check_users(world, preview, edit)
+    _check_room(world, preview)
+    return edits
+
+
+def _check_flag(preview: Preview, flag: ManagedFlag, path: str) -> None:
+    for name, each in flag.environments.items():
+        place = below(path, f"environments.{name}")
+        if preview.environment(name) is None:
+            raise InvalidError(
+                f"there is no environment {name}", path=place, allowed=preview.environments()
+            )
+        for segment in sorted(segments_of_rules(each)):
+            if preview.segment(segment) is None:
+                raise InvalidError(f"there is no segment {segment}", path=f"{place}.rules")
+    for index, prerequisite in enumerate(flag.prerequisites):
+        _check_prerequisite(preview, flag, prerequisite, below(path, f"prerequisites[{index}]"))
+    _refuse_cycle("flag", flag.key, lambda key: _needs(preview, key), below(path, "prerequisites"))
+
+
+def _check_prerequisite(
+    preview: Preview, flag: ManagedFlag, prerequisite: Prerequisite, path: str
+) -> None:
+    needed = preview.flag(prerequisite.flag)
+    # An archived flag does nothing, and may ask for what is archived too.
+    if needed is None or (needed.archived and not flag.archived):
+        state = "no" if needed is None else "only an archived"
+        raise InvalidError(f"there is {state} flag {prerequisite.flag}", path=f"{path}.flag")
+    for variant in sorted(prerequisite.variants):
+        if variant not in needed.variants:
+            raise InvalidError(
+                f"{variant!r} is none of the variants of {needed.key}",
+                path=f"{path}.variants",
+                allowed=[*needed.variants],
+            )
+
+
+def _needs(preview: Preview, key: str) -> Iterable[str]:
+    flag = preview.flag(key)
+    return () if flag is None else prerequisites_of(flag)
+
+
+def _check_segment(preview: Preview, segment: Segment, path: str) -> None:
+    place = below(path, "when")
+    for key in sorted(segments_of_segment(segment)):
+        if preview.segment(key) is None:
+            raise InvalidError(f"there is no segment {key}", path=place)
+    _refuse_cycle("segment", segment.key, lambda key: _made_of(preview, key), place)
+
+
+def _made_of(preview: Preview, key: str) -> Iterable[str]:
+    segment = preview.segment(key)
+    return () if segment is None else segments_of_segment(segment)
+
+
+def _refuse_cycle(what: str, key: str, needs: Callable[[str], Iterable[str]], path: str) -> None:
+    way = cycle_from(key, needs)
+    if way:
+        raise InvalidError(f"a {what} cannot ask for itself: {' → '.join(way)}", path=path)
+
+
+def _check_users(world: World, preview: Preview, edit: Edit) -> None:
+    """Refuse to take away what others go by."""
+    if edit.kind == "flag":
+        lost = _lost_of_flag(world, preview, edit.key)
+        if lost:
+            _refuse_used(lost, users_of_flag(preview, edit.key))
+    elif edit.item is None and edit.kind == "segment":
+        _refuse_used(f"segment {edit.key}", users_of_segment(preview, edit.key))
+    elif edit.item is None:
+        _refuse_used(f"environment {edit.key}", users_of_environment(preview, edit.key))
+
+
+def _lost_of_flag(world: World, preview: Preview, key: str) -> str:
+    """Return what of a flag others may have gone by and is no more."""
+    before, after = world.flags.get(key), preview.flag(key)
+    if before is None:
+        return ""
+    if after is None or (after.archived and not before.item.archived):
+        return f"flag {key}"
+    gone = [variant for variant in before.item.variants if variant not in after.variants]
+    return f"variant {', '.join(gone)} of flag {key}" if gone else ""
+
+
+def users_of_flag(preview: Preview, key: str) -> Iterator[str]:
+    """Return who asks for a flag in a way that it does not answer."""
+    needed = preview.flag(key)
+    for flag in preview.flags():
+        for each in flag.prerequisites:
+            if each.flag != key:
+                continue
+            if (
+                needed is None
+                or (needed.archived and not flag.archived)
+                or not each.variants <= needed.variants.keys()
+            ):
+                yield f"flag {flag.key}"
+                break
+
+
+def users_of_segment(preview: Preview, key: str) -> Iterator[str]:
+    """Return who asks for a segment."""
+    for segment in preview.segments():
+        if key in segments_of_segment(segment):
+            yield f"segment {segment.key}"
+    for flag in preview.flags():
+        for name, each in flag.environments.items():
+            if key in segments_of_rules(each):
+                yield f"flag {flag.key} in {name}"
+
+
+def users_of_environment(preview: Preview, name: str) -> Iterator[str]:
+    """Return which flags name an environment."""
+    return (f"flag {flag.key}" for flag in preview.flags() if name in flag.environments)
+
+
+def _refuse_used(what: str, users: Iterable[str]) -> None:
+    found = list(users)
+    if found:
+        more = f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
+        raise ConflictError(
+            f"{what} is used by {', '.join(found[:_MAX_NAMED])}{more}",
+            extra={"used_by": found[:100]},
+        )
+
+
+def _check_room(world: World, preview: Preview) -> None:
+    parts: list[tuple[str, Mapping[str, Any], int]] = [
+        ("flag", world.flags, MAX_FLAGS),
+        ("segment", world.segments, MAX_SEGMENTS),
+        ("environment", world.environments, MAX_ENVIRONMENTS),
+    ]
+    for kind, held, most in parts:
+        edited = [(key, item) for (found, key), item in preview.edited.items() if found == kind]
+        made = sum(item is not None and key not in held for key, item in edited)
+        lost = sum(item is None and key in held for key, item in edited)
+        if made > lost and len(held) + made - lost > most:
+            raise ConflictError(
+                f"there are {len(held)} {kind}s, and more than {most} are not possible"
+            )

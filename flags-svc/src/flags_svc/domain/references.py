@@ -1,0 +1,113 @@
+"""What items need of each other, and how it is kept whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from flags_svc.domain.flag import Environment, InEnvironment, ManagedFlag
+from flags_svc.domain.world import Edit, Item, ItemKind, World
+from windsock.flags.definition import All, Any, Clause, Condition, InSegment, Not, Segment
+
+
+def segments_in(clause: Clause) -> Iterator[str]:
+    """Return the segments that a clause asks for, those in it too."""
+    match clause:
+        case InSegment(segment):
+            yield segment
+        case Not(inner):
+            yield from segments_in(inner)
+        case All(clauses) | Any(clauses):
+            for each in clauses:
+                yield from segments_in(each)
+        case Condition():
+            return
+
+
+def segments_of_segment(segment: Segment) -> frozenset[str]:
+    """Return the segments that a segment is made of."""
+    return frozenset() if segment.when is None else frozenset(segments_in(segment.when))
+
+
+def segments_of_rules(what: InEnvironment) -> frozenset[str]:
+    """Return the segments that a flag asks for in one environment."""
+    return frozenset(name for rule in what.rules for name in segments_in(rule.when))
+
+
+def prerequisites_of(flag: ManagedFlag) -> frozenset[str]:
+    """Return the flags that a flag asks for."""
+    return frozenset(each.flag for each in flag.prerequisites)
+
+
+class Preview:
+    """The items of a world as they would be after some edits, of which the last of an item counts."""
+
+    def __init__(self, world: World, edits: Iterable[Edit]) -> None:
+        self._world = world
+        self.edited: dict[tuple[ItemKind, str], Item | None] = {
+            (edit.kind, edit.key): edit.item for edit in edits
+        }
+
+    def flag(self, key: str) -> ManagedFlag | None:
+        """Return a flag, archived ones too."""
+        if ("flag", key) not in self.edited:
+            stored = self._world.flags.get(key)
+            return None if stored is None else stored.item
+        found = self.edited["flag", key]
+        assert found is None or isinstance(found, ManagedFlag)
+        return found
+
+    def segment(self, key: str) -> Segment | None:
+        """Return a segment."""
+        if ("segment", key) not in self.edited:
+            stored = self._world.segments.get(key)
+            return None if stored is None else stored.item
+        found = self.edited["segment", key]
+        assert found is None or isinstance(found, Segment)
+        return found
+
+    def environment(self, name: str) -> Environment | None:
+        """Return an environment."""
+        if ("environment", name) not in self.edited:
+            stored = self._world.environments.get(name)
+            return None if stored is None else stored.item
+        found = self.edited["environment", name]
+        assert found is None or isinstance(found, Environment)
+        return found
+
+    def flags(self) -> Iterator[ManagedFlag]:
+        """Return all flags, by key."""
+        for key in self._keys("flag", self._world.flags):
+            if (flag := self.flag(key)) is not None:
+                yield flag
+
+    def segments(self) -> Iterator[Segment]:
+        """Return all segments, by key."""
+        for key in self._keys("segment", self._world.segments):
+            if (segment := self.segment(key)) is not None:
+                yield segment
+
+    def environments(self) -> list[str]:
+        """Return the names of all environments."""
+        names = self._keys("environment", self._world.environments)
+        return [name for name in names if self.environment(name) is not None]
+
+    def _keys(self, kind: ItemKind, held: Iterable[str]) -> list[str]:
+        return sorted({*held, *(key for found, key in self.edited if found == kind)})
+
+
+def cycle_from(start: str, needs: Callable[[str], Iterable[str]]) -> list[str]:
+    """Return a way from ``start`` along ``needs`` back to it, nothing if there is none."""
+    before: dict[str, str] = {}
+    waiting = [start]
+    while waiting:
+        at = waiting.pop()
+        for each in sorted(needs(at)):
+            if each == start:
+                way = [at, start]
+                while way[0] != start:
+                    way.insert(0, before[way[0]])
+                return way
+            if each not in before:
+                before[each] = at
+                waiting.append(each)
+    return []
