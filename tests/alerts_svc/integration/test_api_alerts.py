@@ -374,6 +374,20 @@ async def test_changes_are_noted_and_listed(api: Api) -> None:
     assert (future.status_code, future.json()["path"]) == (422, "at")
 
 
+async def test_a_change_with_an_id_may_be_sent_again(api: Api) -> None:
+    given = {"id": "api-1.4.2", "kind": "deployment", "name": "again"}
+
+    first, second = [await api.client.post(f"{ALERTS}/changes", json=given) for _ in range(2)]
+    odd = await api.client.post(f"{ALERTS}/changes", json=given | {"id": "no spaces"})
+
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json() == second.json()
+    assert first.json()["id"] == "api-1.4.2"
+    assert (odd.status_code, odd.json()["path"]) == (422, "id")
+    listed = (await api.get(f"{ALERTS}/changes"))["changes"]
+    assert [each["name"] for each in listed].count("again") == 1
+
+
 async def test_the_summary_counts_and_says_who_acts(api: Api) -> None:
     await api.firing("Counted", severity="critical")
 

@@ -260,6 +260,15 @@ async def test_change_events_are_told_newest_first_and_loaded(pool: Any) -> None
     assert (await PostgresLedger(pool).load()).changes == tuple(events)
 
 
+async def test_a_change_that_is_sent_again_stays_the_first_one(pool: Any) -> None:
+    first = ChangeEvent("release", "deployment", "api", "1.4.2", "ann", 5.0)
+
+    assert await ChangeEvents(pool).put(first) == (first, True)
+    assert await ChangeEvents(pool).put(replace(first, at=6.0)) == (first, False)
+
+    assert await ChangeEvents(pool).between(0, 10, limit=10) == [first]
+
+
 async def test_a_key_is_made_once_for_all_replicas(pool: Any) -> None:
     made = await asyncio.gather(*(Keys(pool).get("links") for _ in range(5)))
 

@@ -28,10 +28,11 @@ async def index(request: Request[State]) -> Response:
 
 
 async def create(request: Request[State]) -> Response:
-    """Take note of a change."""
+    """Take note of a change; one that was sent before is answered as it is kept."""
     no_parameters(request.query_params)
     wanted = parse_change(await body_of(request), wall=request.state["time"].wall())
-    return json(tell_change(await request.state["changes"].put(wanted)), 201)
+    kept, is_new = await request.state["changes"].put(wanted)
+    return json(tell_change(kept), 201 if is_new else 200)
 
 
 routes = [resource("/api/alerts/changes", get=index, post=create)]

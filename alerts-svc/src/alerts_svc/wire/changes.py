@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from alerts_svc.domain.message import ChangeEvent
 from alerts_svc.wire.decoding import Short, Text, decode
@@ -16,6 +17,7 @@ from windsock_kit.errors import InvalidError
 Answer = dict[str, Any]
 # The clocks of two hosts may differ by as much.
 AHEAD_SECONDS = 300.0
+ChangeId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}\Z", max_length=200)]
 
 
 class ChangeKind(StrEnum):
@@ -28,8 +30,9 @@ class ChangeKind(StrEnum):
 
 
 class ChangeBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A change; without ``at`` it is of now."""
+    """A change; without ``at`` it is of now. Whoever gives an ``id`` may send it again."""
 
+    id: ChangeId | None = None
     kind: ChangeKind
     name: Short
     description: Text = ""
@@ -47,7 +50,8 @@ def parse_change(body: bytes, *, wall: float) -> ChangeEvent:
     if at > wall + AHEAD_SECONDS:
         raise InvalidError("it lies in the future", path="at")
     return ChangeEvent(
-        uuid.uuid4().hex, given.kind, given.name, given.description, given.author, at
+        *(given.id or uuid.uuid4().hex, given.kind, given.name),
+        *(given.description, given.author, at),
     )
 
 
