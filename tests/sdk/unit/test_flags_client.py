@@ -184,7 +184,7 @@ def test_the_exposures_seen_last_are_remembered() -> None:
         ({"f": None}, "f: None can be no value"),
         ({"f": {"type": "boolean", "variants": {"on": 1}}}, "f.variants.on: must be of type"),
         ({"f": {"variants": {"on": 1}}}, "f.type: is missing"),
-        ({"": True}, ".key: must be a text"),
+        ({"": True}, "key: must be a text"),
     ],
 )
 def test_flags_for_a_test_must_be_right(given: dict[str, object], complaint: str) -> None:

@@ -80,7 +80,7 @@ def test_every_field_is_read() -> None:
         ({"fallthrough": {}}, "flags[0].fallthrough: must have either variant or split"),
         ({"fallthrough": "on"}, "flags[0].fallthrough: must be an object"),
         ({"fallthrough": {"variant": 1}}, "flags[0].fallthrough.variant: 1 is none of"),
-        ({"fallthrough": {"rollout": 1}}, "flags[0].fallthrough.rollout: is not known"),
+        ({"fallthrough": {"rollout": 1}}, "flags[0].fallthrough.rollout: must be an object"),
         ({"fallthrough": {"split": {"no": 1}}}, "flags[0].fallthrough.split: 'no' is none of"),
         ({"fallthrough": {"split": {"on": -1}}}, "flags[0].fallthrough.split.on: must be a whole"),
         ({"fallthrough": {"split": {"on": 1.5}}}, "flags[0].fallthrough.split.on: must be a whole"),

@@ -118,6 +118,7 @@ class Segment:
     included: frozenset[str] = frozenset()
     excluded: frozenset[str] = frozenset()
     when: Clause | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,86 +2,280 @@
 
 from __future__ import annotations
 
-import hashlib
-from bisect import bisect_right
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
-from windsock.flags.definition import Flag, Split
+from windsock.flags import patterns
+from windsock.flags.bucketing import hash32
+from windsock.flags.conditions import CompiledSegment, Context, holds_of
+from windsock.flags.deciding import (
+    NOTHING,
+    Decide,
+    Evaluate,
+    constant,
+    fallthrough,
+    fixed_result,
+    guarded,
+    result,
+    ruled,
+    serve_of,
+    targeted,
+)
+from windsock.flags.definition import Flag, FlagSet, Segment
+from windsock.flags.references import (
+    NO_REFERENCES,
+    References,
+    in_order,
+    is_circle,
+    names,
+    references_of_flag,
+    references_of_segment,
+    users_of,
+)
+from windsock.flags.results import (
+    DEFAULT,
+    DISABLED,
+    ERROR,
+    FLAG_NOT_FOUND,
+    GENERAL,
+    INVALID_CONTEXT,
+    PARSE_ERROR,
+    PROVIDER_NOT_READY,
+    SPLIT,
+    STATIC,
+    TARGETING_KEY_MISSING,
+    TARGETING_MATCH,
+    TYPE_MISMATCH,
+    Evaluation,
+    failed,
+)
 
-# OpenFeature's words: https://openfeature.dev/specification/types
-STATIC = "STATIC"
-SPLIT = "SPLIT"
-DISABLED = "DISABLED"
-DEFAULT = "DEFAULT"
-ERROR = "ERROR"
-
-FLAG_NOT_FOUND = "FLAG_NOT_FOUND"
-TARGETING_KEY_MISSING = "TARGETING_KEY_MISSING"
-TYPE_MISMATCH = "TYPE_MISMATCH"
-PARSE_ERROR = "PARSE_ERROR"
-PROVIDER_NOT_READY = "PROVIDER_NOT_READY"
-GENERAL = "GENERAL"
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What a flag gives and why, in OpenFeature's words.
-
-    Without a ``variant``, ``value`` is the caller's default. ``reason`` is ``STATIC`` (the
-    same for everybody), ``SPLIT`` (by the user's share), ``DISABLED``, ``DEFAULT`` (the flag
-    leaves it to the caller) or ``ERROR``, and then ``error_code`` and ``error_message`` say more.
-    """
-
-    flag_key: str
-    variant: str | None
-    value: object
-    reason: str
-    error_code: str | None = None
-    error_message: str | None = None
+__all__ = [
+    "DEFAULT",
+    "DISABLED",
+    "ERROR",
+    "FLAG_NOT_FOUND",
+    "GENERAL",
+    "INVALID_CONTEXT",
+    "NOTHING",
+    "PARSE_ERROR",
+    "PROVIDER_NOT_READY",
+    "SPLIT",
+    "STATIC",
+    "TARGETING_KEY_MISSING",
+    "TARGETING_MATCH",
+    "TYPE_MISMATCH",
+    "CompiledFlag",
+    "CompiledSet",
+    "Evaluation",
+    "compile_set",
+    "failed",
+    "hash32",
+]
 
 
-def failed(flag_key: str, code: str, message: str, default: object = None) -> Evaluation:
-    return Evaluation(flag_key, None, default, ERROR, code, message)
+# Prerequisites have prerequisites: what one evaluation may ask of others, so that it ends soon.
+MAX_DEPTH = 50
+MAX_COST = 1_000
 
 
 class CompiledFlag:
-    """A flag with its possible results made in advance."""
+    """A flag, prepared when it is asked first.
 
-    __slots__ = ("_ends", "_fixed", "_prefix", "_shares", "flag")
+    ``fixed`` is the evaluation of a flag that is the same for everybody, else ``None``.
+    ``problem`` says why a flag cannot be used; every evaluation of it is an error then.
+    """
 
-    def __init__(self, flag: Flag) -> None:
+    __slots__ = (
+        "_required",
+        "_segments",
+        "cost",
+        "depth",
+        "evaluate",
+        "fixed",
+        "flag",
+        "problem",
+    )
+
+    def __init__(
+        self,
+        flag: Flag,
+        flags: Mapping[str, CompiledFlag] = MappingProxyType({}),
+        segments: Mapping[str, CompiledSegment] = MappingProxyType({}),
+        references: References = NO_REFERENCES,
+        problem: str = "",
+    ) -> None:
+        """Take ``flag`` with what it needs of ``flags`` and ``segments``, which are not kept whole."""
         self.flag = flag
-        self._fixed: Evaluation | None = None
-        self._shares: tuple[Evaluation, ...] = ()
-        if not flag.enabled:
-            self._fixed = self._result(flag.off_variant, DISABLED)
-        elif flag.fallthrough is None:
-            self._fixed = self._result(None, DEFAULT)
-        elif isinstance(flag.fallthrough, Split):
-            weights = flag.fallthrough.weights
-            self._shares = tuple(self._result(variant, SPLIT) for variant in weights)
-            self._ends = tuple(accumulate(weights.values()))
-            self._prefix = f"{flag.salt or flag.key}:"
-        elif isinstance(flag.fallthrough, str):
-            self._fixed = self._result(flag.fallthrough, STATIC)
+        self._required = {key: flags[key] for key in references.flags if key in flags}
+        self._segments = {key: segments[key] for key in references.segments if key in segments}
+        self.depth: int = 1 + max((each.depth for each in self._required.values()), default=0)
+        self.cost: int = 1 + sum(each.cost for each in self._required.values())
+        self.problem = problem or self._found_problem(references)
+        if self.problem:
+            self.depth = self.cost = 1
+        self.fixed = (
+            failed(flag.key, PARSE_ERROR, self.problem) if self.problem else fixed_result(flag)
+        )
+        self.evaluate: Evaluate = self._first
 
-    def evaluate(self, targeting_key: str | None) -> Evaluation:
-        """Return what the user with ``targeting_key`` gets; only a split needs to know the user."""
-        if self._fixed is not None:
-            return self._fixed
-        if targeting_key is None:
-            return failed(
-                self.flag.key, TARGETING_KEY_MISSING, "a split needs a user_id, given or ambient"
-            )
-        point = (hash32(self._prefix + targeting_key) * self._ends[-1]) >> 32
-        return self._shares[bisect_right(self._ends, point)]
+    def _found_problem(self, references: References) -> str:
+        if references.has_patterns and not patterns.AVAILABLE:
+            return patterns.NEEDED
+        for key in sorted(references.segments):
+            if key not in self._segments:
+                return f"there is no segment {key!r}"
+            if self._segments[key].problem:
+                return f"segment {key!r}: {self._segments[key].problem}"
+        if self.depth > MAX_DEPTH:
+            return f"has prerequisites of prerequisites, more than {MAX_DEPTH} deep"
+        if self.cost > MAX_COST:
+            return f"has more than {MAX_COST} prerequisites, with theirs"
+        return ""
 
-    def _result(self, variant: str | None, reason: str) -> Evaluation:
-        value = None if variant is None else self.flag.variants[variant]
-        return Evaluation(self.flag.key, variant, value, reason)
+    def _first(self, unit: str | None = None, context: Context = NOTHING) -> Evaluation:
+        try:
+            self.evaluate = guarded(self.flag.key, self._prepared())
+        except Exception as error:  # noqa: BLE001
+            # A definition that was not read but made may be wrong in any way.
+            self.problem = f"{type(error).__name__}: {error}"
+            self.fixed = failed(self.flag.key, PARSE_ERROR, self.problem)
+            self.evaluate = constant(self.fixed)
+        return self.evaluate(unit, context)
+
+    def _prepared(self) -> Decide:
+        if self.fixed is not None:
+            return constant(self.fixed)
+        flag = self.flag
+        rest = fallthrough(flag)
+        rules = tuple(
+            (holds_of(rule.when, self._segments), serve_of(flag, rule.serve, TARGETING_MATCH))
+            for rule in flag.rules
+        )
+        decide = ruled(rules, rest) if rules else rest
+        if flag.targets:
+            decide = targeted(flag, decide)
+        if flag.prerequisites:
+            decide = self._required_first(decide)
+        return decide
+
+    def _required_first(self, decide: Decide) -> Decide:
+        off = result(self.flag, self.flag.off_variant, DISABLED)
+        required = self._required
+        if any(each.flag not in required for each in self.flag.prerequisites):
+            return constant(off)
+        checks = tuple((required[each.flag], each.variants) for each in self.flag.prerequisites)
+
+        def with_prerequisites(unit: str | None, context: Context) -> Evaluation:
+            for other, variants in checks:
+                if other.evaluate(unit, context).variant not in variants:
+                    return off
+            return decide(unit, context)
+
+        return with_prerequisites
 
 
-def hash32(text: str) -> int:
-    """Return the first 4 bytes of BLAKE2b, of a digest of that size, as a whole number."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
+class CompiledSet(dict[str, CompiledFlag]):
+    """The flags of one version by key. Nobody changes one: a new version is another object.
+
+    ``problems`` are those of flags that cannot be used, by key; ``segments`` all segments.
+    """
+
+    __slots__ = ("problems", "references", "segments")
+
+    def __init__(self, former: Mapping[str, CompiledFlag] = MappingProxyType({})) -> None:
+        super().__init__(former)
+        self.segments: dict[str, CompiledSegment] = {}
+        self.problems: dict[str, str] = {}
+        # Only of the flags that refer to anything, which may be few of many.
+        self.references: dict[str, References] = {}
+
+    def after(
+        self,
+        flags: Iterable[Flag] = (),
+        removed: Iterable[str] = (),
+        segments: Iterable[Segment] = (),
+        removed_segments: Iterable[str] = (),
+    ) -> CompiledSet:
+        """Return the set with ``flags`` and ``segments`` added or replaced, and without the removed."""
+        changed = {flag.key: flag for flag in flags}
+        changed_segments = {segment.key: segment for segment in segments}
+        new = CompiledSet(self)
+        new.segments = self.segments.copy()
+        new.problems = self.problems.copy()
+        new.references = self.references.copy()
+        stale = new._compile_segments(changed_segments, set(removed_segments))
+        new._compile_flags(changed, set(removed), stale)
+        return new
+
+    def _compile_segments(self, changed: dict[str, Segment], removed: set[str]) -> set[str]:
+        """Return the keys of all segments that may hold for others than before."""
+        for key in removed:
+            self.segments.pop(key, None)
+        references = {key: each.references for key, each in self.segments.items()}
+        for key, segment in changed.items():
+            references[key] = references_of_segment(segment)
+        needs = {key: each.segments for key, each in references.items()}
+        stale = users_of(changed.keys() | removed, needs)
+        for group in in_order(stale & needs.keys(), lambda key: needs[key] & stale & needs.keys()):
+            former = {key: changed.get(key) or self.segments[key].segment for key in group}
+            for key in group:
+                self.segments.pop(key, None)
+            circle = is_circle(group, needs)
+            made = [
+                CompiledSegment(
+                    former[key], references[key], self.segments, _circular(group) if circle else ""
+                )
+                for key in group
+            ]
+            self.segments.update((each.segment.key, each) for each in made)
+        return stale
+
+    def _compile_flags(
+        self, changed: dict[str, Flag], removed: set[str], stale_segments: set[str]
+    ) -> None:
+        for key in removed:
+            self.pop(key, None)
+            self.references.pop(key, None)
+            self.problems.pop(key, None)
+        for key, flag in changed.items():
+            self.references.pop(key, None)
+            references = references_of_flag(flag)
+            if references:
+                self.references[key] = references
+        needs = {key: each.flags for key, each in self.references.items() if each.flags}
+        by_segment = {
+            key for key, each in self.references.items() if each.segments & stale_segments
+        }
+        stale = users_of(changed.keys() | removed | by_segment, needs)
+        stale &= changed.keys() | self.keys()
+        nothing: frozenset[str] = frozenset()
+        for group in in_order(stale, lambda key: needs.get(key, nothing) & stale):
+            circle = is_circle(group, needs)
+            definitions = [changed[key] if key in changed else self[key].flag for key in group]
+            for key in group:
+                self.pop(key, None)
+            for flag in definitions:
+                self._put(flag, _circular(group) if circle else "")
+
+    def _put(self, flag: Flag, problem: str) -> None:
+        references = self.references.get(flag.key)
+        if references is None:
+            self[flag.key] = CompiledFlag(flag)
+            self.problems.pop(flag.key, None)
+            return
+        compiled = CompiledFlag(flag, self, self.segments, references, problem)
+        self[flag.key] = compiled
+        if compiled.problem:
+            self.problems[flag.key] = compiled.problem
+        else:
+            self.problems.pop(flag.key, None)
+
+
+def compile_set(flags: FlagSet) -> CompiledSet:
+    """Return ``flags`` prepared. What cannot be used is among its ``problems``; the others can."""
+    return CompiledSet().after(flags.flags.values(), (), flags.segments.values())
+
+
+def _circular(group: tuple[str, ...]) -> str:
+    return f"{names(group)} need one another in a circle"

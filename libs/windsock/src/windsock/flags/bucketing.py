@@ -1,0 +1,74 @@
+"""Which users get what of a split or a rollout: a hash of salt and user, by whole numbers only."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from itertools import accumulate
+
+from windsock.flags.definition import EVERYBODY
+
+_from_bytes = int.from_bytes
+
+
+def hash32(text: str) -> int:
+    """Return the first 4 bytes of BLAKE2b, of a digest of that size, as a whole number."""
+    return _from_bytes(blake2b(text.encode(), digest_size=4).digest(), "big")
+
+
+def bucket(hashed: int, total: int) -> int:
+    """Return which of ``total`` equal parts of the hashes ``hashed`` is in, from 0."""
+    return (hashed * total) >> 32
+
+
+def hasher(salt: str) -> Callable[[str], int]:
+    """Return ``hash32`` of ``salt``, a colon and what is given."""
+    # A copy of what has taken in the salt is quicker than to put the two texts together.
+    copy = blake2b(f"{salt}:".encode(), digest_size=4).copy
+
+    def hashed(unit: str) -> int:
+        state = copy()
+        state.update(unit.encode())
+        return _from_bytes(state.digest(), "big")
+
+    return hashed
+
+
+def place(weights: Mapping[str, int], bucket: int) -> str:
+    """Return the variant that has ``bucket``, counted from 0 in the written order."""
+    ends = tuple(accumulate(weights.values()))
+    return tuple(weights)[bisect_right(ends, bucket)]
+
+
+def split_salt(key: str, salt: str | None) -> str:
+    return salt or key
+
+
+def rollout_salt(key: str, salt: str | None) -> str:
+    """Return the salt of a rollout: without one of its own, one that no flag can have as its key."""
+    return salt or f"{key}/rollout"
+
+
+def is_in(hashed: int, share: int) -> bool:
+    """Return whether ``hashed`` is within ``share``: then it is within every greater one, too."""
+    return bucket(hashed, EVERYBODY) < share
+
+
+def unit_text(value: object) -> str | None:
+    """Return the text of an attribute that is hashed, the same in every language; or ``None``."""
+    if isinstance(value, str):
+        return value
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, int):
+        # The longest that Python writes without being asked whether that is meant.
+        return str(value) if value.bit_length() <= 4096 else None
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else _text(value)
+    return None
+
+
+def _text(value: float) -> str | None:
+    # Neither NaN nor infinity is a number of JSON.
+    return repr(value) if value - value == 0 else None
