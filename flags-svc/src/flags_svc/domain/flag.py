@@ -24,7 +24,8 @@ class Step:
     """One step of a schedule: what changes, and when.
 
     Either ``at`` (seconds since 1970) or ``after_seconds`` (since the step before was done) is
-    given. ``done_at`` is when it was done, ``None`` as long as it is to come.
+    given. ``percentage`` is a share in thousandths of a percent. ``done_at`` is when it was done,
+    ``None`` as long as it is to come.
     """
 
     at: float | None = None
