@@ -1,0 +1,136 @@
+"""What was in force when a process of this machine last wrote it down, for a start without the database."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry
+
+from flags_svc.domain.world import ItemKind, Stored, World
+from flags_svc.live.event_id import EventId
+from flags_svc.live.replica import Replica
+from flags_svc.store.content import dump, load
+from windsock_kit.loops import PeriodicLoop
+
+log = structlog.get_logger(__name__)
+
+NAME = "world.json"
+WRITE_SECONDS = 1.0
+
+
+class _Item(msgspec.Struct):
+    kind: ItemKind
+    key: str
+    content: str
+    version: int
+    revision: int
+    created_at: float
+    updated_at: float
+    updated_by: str
+
+
+class _World(msgspec.Struct):
+    epoch: str
+    revision: int
+    items: list[_Item]
+
+
+class LastKnown:
+    """The file ``world.json`` of a folder; written by ``loop`` after changes, at most once a second."""
+
+    def __init__(self, replica: Replica, folder: str, *, registry: CollectorRegistry) -> None:
+        self.loop = PeriodicLoop("last-known", self.tick, interval=WRITE_SECONDS, registry=registry)
+        self._replica = replica
+        self._path = Path(folder) / NAME
+        self._written: EventId | None = None
+        self._failed = False
+
+    async def restore(self) -> None:
+        """Have the replica take what the file holds, if it holds anything."""
+        try:
+            world = await asyncio.to_thread(_read, self._path)
+        except FileNotFoundError:
+            log.warning("last_known_missing", path=str(self._path))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("last_known_unreadable", path=str(self._path), error=repr(error))
+        else:
+            self._replica.restore(world)
+            log.warning("last_known_used", path=str(self._path), revision=world.revision)
+
+    async def tick(self) -> None:
+        """Write if anything is new that the database has said."""
+        if not self._replica.known or not self._replica.confirmed:
+            return
+        world = self._replica.world
+        if self._replica.position == self._written:
+            return
+        try:
+            await asyncio.to_thread(_write, self._path, world)
+        except OSError as error:
+            if not self._failed:
+                log.warning("last_known_not_written", path=str(self._path), error=str(error))
+            self._failed = True
+        else:
+            self._failed = False
+            self._written = EventId(world.epoch, world.revision)
+
+
+def _write(path: Path, world: World) -> None:
+    """Replace the file at once and for good: whoever reads it finds the old or the new one, whole."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Other processes may share the folder.
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("wb") as file:
+        file.write(msgspec.json.encode(_told(world)))
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _told(world: World) -> _World:
+    parts: Mapping[ItemKind, Mapping[str, Stored[Any]]] = {
+        "flag": world.flags,
+        "segment": world.segments,
+        "environment": world.environments,
+    }
+    items = [
+        _Item(
+            kind,
+            key,
+            dump(stored.item),
+            stored.version,
+            stored.revision,
+            stored.created_at,
+            stored.updated_at,
+            stored.updated_by,
+        )
+        for kind, part in parts.items()
+        for key, stored in part.items()
+    ]
+    return _World(world.epoch, world.revision, items)
+
+
+def _read(path: Path) -> World:
+    told = msgspec.json.decode(path.read_bytes(), type=_World)
+    parts: dict[ItemKind, dict[str, Stored[Any]]] = {kind: {} for kind in get_args(ItemKind)}
+    for item in told.items:
+        parts[item.kind][item.key] = Stored(
+            load(item.kind, item.content),
+            item.version,
+            item.revision,
+            item.created_at,
+            item.updated_at,
+            item.updated_by,
+        )
+    return World(told.epoch, told.revision, parts["flag"], parts["segment"], parts["environment"])
