@@ -1,9 +1,29 @@
 """The common part of our middleware: which requests concern it, and how they ended."""
 
+from collections.abc import Callable
 from time import perf_counter
+from typing import Protocol
 
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CONNECTION = "windsock.connection"
+
+
+class Connection(Protocol):
+    """What an answer without an end needs beyond ASGI; our own server has it in the scope's extensions."""
+
+    def cut(self) -> None:
+        """Close the connection at once; what the client has not taken is lost."""
+
+    def at_shutdown(self, end: Callable[[], None]) -> None:
+        """Call ``end`` if the server is about to stop during this request: it waits for the answer to be over."""
+
+
+def connection_of(scope: Scope) -> Connection | None:
+    """Return the connection that a request came by, ``None`` on another server."""
+    found: Connection | None = scope.get("extensions", {}).get(CONNECTION, {}).get("connection")
+    return found
 
 
 def route_template(scope: Scope) -> str:

@@ -2,12 +2,15 @@
 
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from windsock_kit.asgi import CONNECTION
 
 # Longer than the gateway keeps its side open (nginx: 60 s), so that it is never us who closes a
 # connection just as the gateway sends a request on it.
@@ -18,10 +21,28 @@ BACKLOG = 2048
 
 
 class BoundedHeadProtocol(HttpToolsProtocol):
-    """Gives up on a request whose head does not end; httptools alone would collect for ever."""
+    """Gives up on a request whose head does not end; httptools alone would collect for ever.
+
+    It is also the ``Connection`` of its requests.
+    """
 
     _head_bytes = 0
     _in_head = True
+    _end: Callable[[], None] | None = None
+
+    def cut(self) -> None:
+        """Close the connection at once."""
+        self.transport.abort()
+
+    def at_shutdown(self, end: Callable[[], None]) -> None:
+        """Call ``end`` if the server is about to stop during this request."""
+        self._end = end
+
+    def shutdown(self) -> None:
+        """Begin to stop: answers without an end are told to end."""
+        super().shutdown()
+        if self._end is not None:
+            self._end()
 
     def data_received(self, data: bytes) -> None:
         """Parse ``data``, counting it while the head is open."""
@@ -34,6 +55,8 @@ class BoundedHeadProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Note that the body, which has limits of its own, begins."""
         self._in_head = False
+        self._end = None
+        self.scope["extensions"] = {CONNECTION: {"connection": self}}
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
