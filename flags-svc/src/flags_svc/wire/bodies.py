@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from flags_svc.domain.actions import progressive_rollout, rollout
 from flags_svc.domain.deciding import Decide
 from flags_svc.domain.documents import MAX_NAME
 from flags_svc.domain.fields import (
     below,
-    check_plain,
     fields_of,
     list_of,
     object_of,
@@ -27,25 +24,9 @@ from flags_svc.domain.stepping import MAX_STEPS, duration_of, schedule_of, share
 from flags_svc.domain.times import seconds_of
 from windsock.flags import reading
 from windsock.flags.definition import Split
-from windsock_kit.decoding import reading_json
 from windsock_kit.errors import InvalidError
 
-_decoder = msgspec.json.Decoder(Any)
 _ROLLOUT = ("environment", "percentage", "steps", "at", "variant", "split", "otherwise")
-
-
-def parse_json(body: bytes) -> Any:
-    """Decode a body; raises ``BadRequestError`` for what is no JSON, ``InvalidError`` for what cannot be kept."""
-    with reading_json(body):
-        found = _decoder.decode(body)
-    check_plain(found, "")
-    return found
-
-
-def parse_environment(body: bytes) -> str | None:
-    """Return the environment that an action is for; a body may be left out, and so may this."""
-    fields = fields_of(parse_json(body) if body.strip() else {}, "", ("environment",))
-    return _environment(fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +69,9 @@ class RolloutWish:
         )
 
 
-def parse_rollout(body: bytes) -> RolloutWish:
-    """Decode what is to be rolled out."""
-    fields = fields_of(parse_json(body), "", _ROLLOUT)
+def rollout_of(value: object) -> RolloutWish:
+    """Return what is to be rolled out; raises ``InvalidError``."""
+    fields = fields_of(value, "", _ROLLOUT)
     if ("percentage" in fields) == ("steps" in fields):
         raise InvalidError("give either percentage or steps", path="percentage")
     if "at" in fields and "steps" not in fields:
@@ -105,9 +86,9 @@ def parse_rollout(body: bytes) -> RolloutWish:
     )
 
 
-def parse_schedule(body: bytes) -> tuple[str | None, tuple[Step, ...]]:
-    """Decode the environment and the steps of a schedule; none of them are done."""
-    fields = fields_of(parse_json(body), "", ("environment", "steps"))
+def planned_of(value: object) -> tuple[str | None, tuple[Step, ...]]:
+    """Return the environment and the steps of a new schedule, of which none is done; raises ``InvalidError``."""
+    fields = fields_of(value, "", ("environment", "steps"))
     steps = schedule_of(fields.get("steps", []), "steps")
     for index, step in enumerate(steps):
         if step.done_at is not None:
@@ -124,9 +105,9 @@ class Question:
     revision: int | None = None
 
 
-def parse_question(body: bytes) -> Question:
-    """Decode for whom a flag is to be evaluated."""
-    fields = fields_of(parse_json(body), "", ("context", "environment", "revision"))
+def question_of(value: object) -> Question:
+    """Return for whom a flag is to be evaluated; raises ``InvalidError``."""
+    fields = fields_of(value, "", ("context", "environment", "revision"))
     revision = fields.get("revision")
     return Question(
         object_of(fields.get("context", {}), "context"),
