@@ -45,3 +45,11 @@ def expected_version(if_match: str | None) -> int | None:
     if not _VERSION.fullmatch(match[1]):
         raise PreconditionFailedError(f"no version is called {match[0][:50]}; read it again")
     return int(match[1])
+
+
+def at_hand(if_none_match: str | None, tag: str) -> bool:
+    """Return whether ``If-None-Match`` names ``tag``; weak and strong ones are the same here (RFC 9110, section 13.1.2)."""
+    if if_none_match is None:
+        return False
+    given = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
+    return "*" in given or tag.removeprefix("W/") in given

@@ -1,0 +1,66 @@
+"""What handlers take out of a request: its body, who asks, and which flag it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flags_svc.domain.fields import fields_of
+from flags_svc.domain.world import Author
+from flags_svc.state import State
+from flags_svc.wire.bodies import parse_json
+from windsock_kit.body import read_body
+from windsock_kit.errors import InvalidError
+from windsock_kit.preconditions import expected_version
+
+Handler = Callable[[Request[State]], Awaitable[Response]]
+
+ACTOR, COMMENT = "X-Windsock-Actor", "X-Windsock-Comment"
+ANONYMOUS = "anonymous"
+MAX_ACTOR = 200
+MAX_COMMENT = 1_000
+
+
+async def body_of(request: Request[State]) -> bytes:
+    """Return the decoded body, bounded by the service's limit both as sent and as decoded."""
+    limit = request.state["max_body_bytes"]
+    return await read_body(request, max_bytes=limit, max_decompressed_bytes=limit)
+
+
+async def document_of(request: Request[State]) -> Any:
+    """Return the JSON of the body; raises ``BadRequestError`` and ``InvalidError``."""
+    return parse_json(await body_of(request))
+
+
+async def refuse_body(request: Request[State]) -> None:
+    """Raise ``InvalidError`` for a body that would say something; an empty object says nothing."""
+    body = await body_of(request)
+    if body.strip():
+        fields_of(parse_json(body), "", ())
+
+
+def author_of(request: Request[State]) -> Author:
+    """Return who changes something, and why if they say so."""
+    return Author(
+        _header(request, ACTOR, MAX_ACTOR) or ANONYMOUS, _header(request, COMMENT, MAX_COMMENT)
+    )
+
+
+def _header(request: Request[State], name: str, most: int) -> str:
+    given = request.headers.get(name, "")
+    try:
+        # Headers are bytes; names outside of ASCII come in UTF-8.
+        text = given.encode("latin-1").decode().strip()
+    except UnicodeDecodeError:
+        text = given.strip()
+    if len(text) > most or not text.isprintable():
+        raise InvalidError(f"must have at most {most} printable characters", path=name)
+    return text
+
+
+def expected_of(request: Request[State]) -> int | None:
+    """Return the version that the change is to be one of, ``None`` if any will do."""
+    return expected_version(request.headers.get("if-match"))
