@@ -42,6 +42,26 @@ async def test_other_host_is_refused(host: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("origin", "path", "status"),
+    [
+        ("https://shop.example", "/open/flags", 200),
+        ("https://SHOP.example", "/open/flags", 200),
+        ("https://shop.example", "/closed", 403),
+        ("http://shop.example", "/open/flags", 403),
+        ("https://shop.example.evil.example", "/open/flags", 403),
+        ("http://localhost", "/closed", 200),
+    ],
+)
+async def test_a_known_page_elsewhere_may_call_what_is_meant_for_it(
+    origin: str, path: str, status: int
+) -> None:
+    guard = Middleware(LoopbackGuard, origins=["https://shop.example"], below="/open/")
+    routes = [Route("/open/flags", livez), Route("/closed", livez)]
+    async with running(Starlette(routes=routes, middleware=[guard])) as client:
+        assert (await client.get(path, headers={"origin": origin})).status_code == status
+
+
+@pytest.mark.parametrize(
     ("origin", "status"),
     [
         ("http://localhost:8000", 200),
