@@ -71,7 +71,7 @@ class Pages:
         self.flags = flags
         known = {} if before is None else before._pages
         self._pages: dict[str, _Page] = {
-            key: _page(compiled, known.get(key)) for key, compiled in flags.items()
+            key: _page(compiled, known.get(key)) for key, compiled in sorted(flags.items())
         }
         self._varying = [page for page in self._pages.values() if page.always is None]
         self._always = b",".join(
