@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
@@ -62,13 +63,8 @@ def unit_text(value: object) -> str | None:
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, int):
-        # The longest that Python writes without being asked whether that is meant.
-        return str(value) if value.bit_length() <= 4096 else None
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else _text(value)
+        # Python refuses to write longer ones: it takes time by the square of their length.
+        return int.__repr__(value) if value.bit_length() <= 4096 else None
+    if isinstance(value, float) and math.isfinite(value):
+        return str(int(value)) if value.is_integer() else float.__repr__(value)
     return None
-
-
-def _text(value: float) -> str | None:
-    # Neither NaN nor infinity is a number of JSON.
-    return repr(value) if value - value == 0 else None

@@ -32,7 +32,7 @@ MAX_COST = 100_000
 class CompiledSegment:
     """A segment, prepared when it is asked first. ``problem`` says why it cannot be used."""
 
-    __slots__ = ("_nested", "_prepared", "cost", "depth", "problem", "references", "segment")
+    __slots__ = ("_prepared", "cost", "depth", "nested", "problem", "references", "segment")
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class CompiledSegment:
         """Take ``segment`` with what it needs of ``segments``, which are not kept whole."""
         self.segment = segment
         self.references = references
-        self._nested = {key: segments[key] for key in references.segments if key in segments}
-        self.depth: int = 1 + max((each.depth for each in self._nested.values()), default=0)
-        self.cost: int = references.conditions + sum(each.cost for each in self._nested.values())
+        self.nested = {key: segments[key] for key in references.segments if key in segments}
+        self.depth: int = 1 + max((each.depth for each in self.nested.values()), default=0)
+        self.cost: int = references.conditions + sum(each.cost for each in self.nested.values())
         self.problem = problem or self._found_problem()
         if self.problem:
             self.depth = self.cost = 1
@@ -56,10 +56,10 @@ class CompiledSegment:
         if self.references.has_patterns and not patterns.AVAILABLE:
             return patterns.NEEDED
         for key in sorted(self.references.segments):
-            if key not in self._nested:
+            if key not in self.nested:
                 return f"there is no segment {key!r}"
-            if self._nested[key].problem:
-                return f"segment {key!r}: {self._nested[key].problem}"
+            if self.nested[key].problem:
+                return f"segment {key!r}: {self.nested[key].problem}"
         if self.depth > MAX_DEPTH:
             return f"is nested more than {MAX_DEPTH} deep"
         if self.cost > MAX_COST:
@@ -77,7 +77,7 @@ class CompiledSegment:
         when = self.segment.when
         if when is None:
             return lambda unit, _: unit in included and unit not in excluded
-        rest = holds_of(when, self._nested)
+        rest = holds_of(when, self.nested)
 
         def holds(unit: str | None, context: Context) -> bool:
             return unit not in excluded and (unit in included or rest(unit, context))

@@ -173,10 +173,15 @@ def guarded(key: str, decide: Decide) -> Evaluate:
     def evaluate(unit: str | None = None, context: Context = NOTHING) -> Evaluation:
         try:
             return decide(unit, context)
-        except UnicodeEncodeError:
-            return failed(key, INVALID_CONTEXT, "the text that is hashed is no Unicode")
         # A context is made by others, and any of its values may raise whatever it likes.
         except Exception as error:  # noqa: BLE001
-            return failed(key, GENERAL, f"{type(error).__name__} while evaluating")
+            return raised(key, error)
 
     return evaluate
+
+
+def raised(key: str, error: Exception) -> Evaluation:
+    """Return what is answered when the evaluation fails over what is in a context."""
+    if isinstance(error, UnicodeEncodeError):
+        return failed(key, INVALID_CONTEXT, "the text that is hashed is no Unicode")
+    return failed(key, GENERAL, f"{type(error).__name__} while evaluating")

@@ -83,18 +83,19 @@ class CompiledFlag:
     """A flag, prepared when it is asked first.
 
     ``fixed`` is the evaluation of a flag that is the same for everybody, else ``None``.
-    ``problem`` says why a flag cannot be used; every evaluation of it is an error then.
+    ``problem`` says why a flag cannot be used; every evaluation of it is an error
+    then, as long as it is enabled.
     """
 
     __slots__ = (
-        "_required",
-        "_segments",
         "cost",
         "depth",
         "evaluate",
         "fixed",
         "flag",
         "problem",
+        "required",
+        "segments",
     )
 
     def __init__(
@@ -107,15 +108,18 @@ class CompiledFlag:
     ) -> None:
         """Take ``flag`` with what it needs of ``flags`` and ``segments``, which are not kept whole."""
         self.flag = flag
-        self._required = {key: flags[key] for key in references.flags if key in flags}
-        self._segments = {key: segments[key] for key in references.segments if key in segments}
-        self.depth: int = 1 + max((each.depth for each in self._required.values()), default=0)
-        self.cost: int = 1 + sum(each.cost for each in self._required.values())
+        self.required = {key: flags[key] for key in references.flags if key in flags}
+        self.segments = {key: segments[key] for key in references.segments if key in segments}
+        self.depth: int = 1 + max((each.depth for each in self.required.values()), default=0)
+        self.cost: int = 1 + sum(each.cost for each in self.required.values())
         self.problem = problem or self._found_problem(references)
         if self.problem:
             self.depth = self.cost = 1
+        # What is switched off stays so, whatever else is wrong with it.
         self.fixed = (
-            failed(flag.key, PARSE_ERROR, self.problem) if self.problem else fixed_result(flag)
+            failed(flag.key, PARSE_ERROR, self.problem)
+            if self.problem and flag.enabled
+            else fixed_result(flag)
         )
         self.evaluate: Evaluate = self._first
 
@@ -123,10 +127,10 @@ class CompiledFlag:
         if references.has_patterns and not patterns.AVAILABLE:
             return patterns.NEEDED
         for key in sorted(references.segments):
-            if key not in self._segments:
+            if key not in self.segments:
                 return f"there is no segment {key!r}"
-            if self._segments[key].problem:
-                return f"segment {key!r}: {self._segments[key].problem}"
+            if self.segments[key].problem:
+                return f"segment {key!r}: {self.segments[key].problem}"
         if self.depth > MAX_DEPTH:
             return f"has prerequisites of prerequisites, more than {MAX_DEPTH} deep"
         if self.cost > MAX_COST:
@@ -149,19 +153,19 @@ class CompiledFlag:
         flag = self.flag
         rest = fallthrough(flag)
         rules = tuple(
-            (holds_of(rule.when, self._segments), serve_of(flag, rule.serve, TARGETING_MATCH))
+            (holds_of(rule.when, self.segments), serve_of(flag, rule.serve, TARGETING_MATCH))
             for rule in flag.rules
         )
         decide = ruled(rules, rest) if rules else rest
         if flag.targets:
             decide = targeted(flag, decide)
         if flag.prerequisites:
-            decide = self._required_first(decide)
+            decide = self._after_prerequisites(decide)
         return decide
 
-    def _required_first(self, decide: Decide) -> Decide:
+    def _after_prerequisites(self, decide: Decide) -> Decide:
         off = result(self.flag, self.flag.off_variant, DISABLED)
-        required = self._required
+        required = self.required
         if any(each.flag not in required for each in self.flag.prerequisites):
             return constant(off)
         checks = tuple((required[each.flag], each.variants) for each in self.flag.prerequisites)
