@@ -1,0 +1,65 @@
+"""A configuration without a database, that may be away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flags_svc.domain.flag import Environment
+from flags_svc.domain.world import Author, Change, Edit, World
+from flags_svc.ports import Head, MovedOnError
+from tests.flags_svc.replicas import ANN
+
+PRODUCTION = Edit("environment", "production", Environment("production"), "create")
+
+
+class MemoryConfiguration:
+    """Implements ``ports.Configuration``; history before ``oldest`` is forgotten."""
+
+    def __init__(self, epoch: str = "e1") -> None:
+        self.world = World(epoch)
+        self.changes: list[Change] = []
+        self.oldest = 0
+        self.away = False
+        self.loads = 0
+
+    async def head(self) -> Head:
+        """Return how far it is."""
+        self._answer()
+        return Head(self.world.epoch, self.world.revision)
+
+    async def load(self) -> World:
+        """Return everything."""
+        self._answer()
+        self.loads += 1
+        return self.world
+
+    async def since(self, revision: int, *, limit: int) -> Sequence[Change]:
+        """Return the changes after ``revision`` that are not forgotten."""
+        self._answer()
+        first = max(revision, self.oldest)
+        return [change for change in self.changes if change.revision > first][:limit]
+
+    async def commit(
+        self, edits: Sequence[Edit], *, epoch: str, base: int, author: Author
+    ) -> Sequence[Change]:
+        """Commit ``edits`` as the next revisions."""
+        self._answer()
+        if (epoch, base) != (self.world.epoch, self.world.revision):
+            raise MovedOnError
+        return self.put(*edits)
+
+    def put(self, *edits: Edit) -> list[Change]:
+        """Commit ``edits`` whatever there is."""
+        made = [
+            Change(
+                self.world.revision + number, 1, 1_000.0 + self.world.revision + number, ANN, edit
+            )
+            for number, edit in enumerate(edits, 1)
+        ]
+        self.world = self.world.after(made)
+        self.changes += made
+        return made
+
+    def _answer(self) -> None:
+        if self.away:
+            raise OSError("the database is away")
