@@ -322,8 +322,8 @@ def python_of_peers() -> Path:
     if not mark.exists() or mark.read_text() != wanted:
         print("installing the other libraries", file=sys.stderr, flush=True)
         subprocess.run(["uv", "venv", "--quiet", "--clear", folder], check=True)
-        install = ["uv", "pip", "install", "--quiet", "--python", python, "-r", PEERS, "psutil"]
-        subprocess.run([*install, "-e", ROOT / "libs" / "windsock"], check=True)
+        install = ["uv", "pip", "install", "--quiet", "--python", str(python), "-r", str(PEERS), "psutil"]
+        subprocess.run([*install, "-e", str(ROOT / "libs" / "windsock")], check=True)
         mark.write_text(wanted)
     return python
 
@@ -342,7 +342,7 @@ def main() -> None:
     else:
         from benchmarks import harness  # noqa: PLC0415  # Not there where the others are.
 
-        command = [python_of_peers(), __file__, "--inside", "--rounds", str(given.rounds)]
+        command = [str(python_of_peers()), __file__, "--inside", "--rounds", str(given.rounds)]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, text=True, check=True, env=dict(os.environ)
         )

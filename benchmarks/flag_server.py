@@ -223,12 +223,12 @@ async def compare(ours: Windsock, theirs: flag_unleash.Unleash, given: argparse.
         ),
     }
     result["not_modified"] = await measure(known, given.rounds, given.seconds)
-    for each in result.values():
-        each["ratio"] = round(  # type: ignore[assignment]
-            each["windsock"]["per_second"] / each["unleash"]["per_second"], 2
-        )
+    ratios = {
+        name: round(each["windsock"]["per_second"] / each["unleash"]["per_second"], 2)
+        for name, each in result.items()
+    }
     memory = {"windsock": ours.process.resident_mb(), "unleash": theirs.process.resident_mb()}
-    return {**result, "resident_mb": memory}
+    return {**result, "windsock_to_unleash": ratios, "resident_mb": memory}
 
 
 async def until_known(theirs: flag_unleash.Unleash, path: str, count: int) -> None:
