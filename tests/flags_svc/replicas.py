@@ -12,12 +12,17 @@ from flags_svc.ports import Configuration, Decide
 from flags_svc.store.configuration import PostgresConfiguration
 
 ANN = Author("ann", "because")
-BOOLEAN: Mapping[str, object] = {"on": True, "off": False}
+_PLAIN: Mapping[str, Any] = {
+    "type": "boolean",
+    "variants": {"on": True, "off": False},
+    "default_variant": "on",
+    "off_variant": "off",
+}
 
 
 def a_flag(key: str, **given: Any) -> ManagedFlag:
     """Return a boolean flag."""
-    return ManagedFlag(key, "boolean", BOOLEAN, "on", "off", **given)
+    return ManagedFlag(**{**_PLAIN, "key": key, **given})
 
 
 def an_edit(flag: ManagedFlag, action: str = "create") -> Edit:

@@ -41,12 +41,12 @@ asyncio.run(main())
 """
 
 
-def one_more_tag(key: str, tag: str) -> Callable[[World], Sequence[Edit]]:
+def one_more_word(key: str, word: str) -> Callable[[World], Sequence[Edit]]:
     """Return a decision that needs what is there to be the newest."""
 
     def decide(world: World) -> Sequence[Edit]:
         held = world.flags[key].item
-        return [an_edit(a_flag(key, tags=(*held.tags, tag)), "tag")]
+        return [an_edit(a_flag(key, description=f"{held.description} {word}".strip()), "describe")]
 
     return decide
 
@@ -58,13 +58,13 @@ async def test_of_many_writers_in_many_processes_none_is_lost(pool: Any) -> None
 
     async def write(number: int) -> None:
         for time in range(EACH):
-            await processes[number].editor.edit(one_more_tag("f", f"{number}:{time}"), ANN)
+            await processes[number].editor.edit(one_more_word("f", f"{number}:{time}"), ANN)
 
     await asyncio.gather(*map(write, range(WRITERS)))
 
     loaded = await first.configuration.load()
     made = [f"{number}:{time}" for number in range(WRITERS) for time in range(EACH)]
-    assert sorted(loaded.flags["f"].item.tags) == sorted(made)
+    assert sorted(loaded.flags["f"].item.description.split()) == sorted(made)
     changes = await first.configuration.since(0, limit=1_000)
     assert [change.revision for change in changes] == list(range(1, 2 + WRITERS * EACH))
     assert [change.version for change in changes] == list(range(1, 2 + WRITERS * EACH))
@@ -76,10 +76,11 @@ async def test_writers_in_one_process_wait_for_each_other(pool: Any) -> None:
     await process.editor.edit(put(a_flag("f")), ANN)
 
     await asyncio.gather(
-        *(process.editor.edit(one_more_tag("f", str(n)), ANN) for n in range(WRITERS))
+        *(process.editor.edit(one_more_word("f", str(n)), ANN) for n in range(WRITERS))
     )
 
-    assert len((await process.configuration.load()).flags["f"].item.tags) == WRITERS
+    held = (await process.configuration.load()).flags["f"].item
+    assert sorted(held.description.split()) == sorted(map(str, range(WRITERS)))
     assert process.announced.revisions == list(range(1, 2 + WRITERS))
 
 
@@ -200,7 +201,7 @@ async def test_without_the_database_a_change_is_refused_and_the_world_stays(
     async with open_pool(url, application_name="test", min_size=0, max_size=2) as pool:
         process = await started(pool)
         await process.editor.edit(put(a_flag("f")), ANN)
-        own_postgres.kill()
+        own_postgres.stop()
 
         with pytest.raises(UnavailableError):
             await process.editor.edit(enable("f"), ANN)

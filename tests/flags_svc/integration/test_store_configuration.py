@@ -19,12 +19,16 @@ from windsock.flags.definition import All, Condition, InSegment, Rollout, Rule, 
 SEGMENT = Segment("staff", frozenset({"ann"}), when=Condition("mail", "ends_with", ("@b.example",)))
 FULL = a_flag(
     "full",
+    variants={"on": True, "off": False, "zz": True, "a": True, "mm": False},
     environments={
         "production": InEnvironment(
             True,
             rules=(Rule(All((InSegment("staff"),)), Split({"on": 1, "off": 2})),),
             fallthrough=Rollout(25_000, Split({"zz": 1, "a": 2, "mm": 3}), "off"),
-            schedule=(Step(at=1e9, percentage=5_000, done_at=1e9), Step(after_seconds=60.0)),
+            schedule=(
+                Step(at=1e9, percentage=5_000, done_at=1e9),
+                Step(after_seconds=60.0, enabled=False),
+            ),
         )
     },
 )

@@ -33,10 +33,12 @@ CREATE TABLE flags.changes (
     at        double precision NOT NULL,
     author    text NOT NULL,
     comment   text NOT NULL,
+    request   text NOT NULL,
     action    text NOT NULL,
     content   json,
     UNIQUE (kind, key, version)
 );
+COMMENT ON COLUMN flags.changes.request IS 'the change request that it came by, if any';
 COMMENT ON COLUMN flags.changes.content IS 'what the item became; null: deleted';
 
 CREATE TABLE flags.keys (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import asyncpg
@@ -11,6 +12,7 @@ from asyncpg.pool import PoolConnectionProxy
 from flags_svc.domain.world import Author, Change, Edit, ItemKind, Stored, World
 from flags_svc.ports import Head, MovedOnError
 from flags_svc.store.content import dump, load, text
+from windsock_kit.errors import ConflictError
 
 Connection = PoolConnectionProxy
 CHANNEL = "flags_changed"
@@ -25,20 +27,23 @@ _ITEMS = """
     ORDER BY kind, key
 """
 _SINCE = """
-    SELECT revision, kind, key, version, at, author, comment, action, content
+    SELECT revision, kind, key, version, at, author, comment, request, action, content
     FROM flags.changes
     WHERE revision > $1
     ORDER BY revision
     LIMIT $2
 """
-# $1 epoch, $2 base, $3 author, $4 comment; then of each edit $5 kind, $6 key, $7 action, $8 content; $9 channel.
+# $1 epoch, $2 base, $3 author, $4 comment; then of each edit $5 kind, $6 key, $7 action, $8 content; $9 channel;
+# $10 the change request that it came by, which is applied together with it.
 # One statement is one transaction. It sees the items as they were at ``base``: had anybody moved the head on since
 # the statement began, nothing would be updated. An item that comes twice has both changes, and becomes the last.
 _COMMIT = """
-    WITH head AS (
+    WITH request AS (
+        SELECT id FROM flags.change_requests WHERE id = $10 AND status = 'open' FOR UPDATE
+    ), head AS (
         UPDATE flags.head
         SET revision = revision + cardinality($6::text[])
-        WHERE epoch = $1 AND revision = $2
+        WHERE epoch = $1 AND revision = $2 AND ($10 = '' OR EXISTS (SELECT FROM request))
         RETURNING revision, extract(epoch FROM clock_timestamp())::double precision AS at
     ), given AS (
         SELECT
@@ -56,8 +61,14 @@ _COMMIT = """
             item AS (PARTITION BY g.kind, g.key ORDER BY g.number),
             item_backwards AS (PARTITION BY g.kind, g.key ORDER BY g.number DESC)
     ), changed AS (
-        INSERT INTO flags.changes (revision, kind, key, version, at, author, comment, action, content)
-        SELECT revision, kind, key, version, at, $3, $4, action, content FROM given
+        INSERT INTO flags.changes
+            (revision, kind, key, version, at, author, comment, request, action, content)
+        SELECT revision, kind, key, version, at, $3, $4, $10, action, content FROM given
+    ), applied AS (
+        UPDATE flags.change_requests AS r
+        SET status = 'applied', decided_at = head.at, revision = head.revision
+        FROM head
+        WHERE r.id = $10
     ), stored AS (
         INSERT INTO flags.items AS held
             (kind, key, content, version, revision, created_at, updated_at, updated_by)
@@ -74,6 +85,7 @@ _COMMIT = """
     CROSS JOIN (SELECT count(*) FROM told) AS once
     ORDER BY given.revision
 """
+_STATUS = "SELECT status FROM flags.change_requests WHERE id = $1"
 
 
 class PostgresConfiguration:
@@ -105,12 +117,13 @@ class PostgresConfiguration:
     ) -> Sequence[Change]:
         """Commit all of ``edits`` or none, as the revisions after ``base``, each with its row of history.
 
-        Raises ``MovedOnError`` if ``base`` of ``epoch`` is no longer the head. Listeners on
-        PostgreSQL are told in the same transaction.
+        Raises ``MovedOnError`` if ``base`` of ``epoch`` is no longer the head, and ``ConflictError``
+        if the author's change request is no longer open; it is applied together with the edits.
+        Listeners on PostgreSQL are told in the same transaction.
         """
         if not edits:
             return []
-        author = Author(text(author.name), text(author.comment))
+        author = replace(author, name=text(author.name), comment=text(author.comment))
         rows = await self._pool.fetch(
             _COMMIT,
             *(epoch, base, author.name, author.comment),
@@ -119,23 +132,30 @@ class PostgresConfiguration:
             [edit.action for edit in edits],
             [None if edit.item is None else dump(edit.item) for edit in edits],
             CHANNEL,
+            author.request,
             timeout=COMMIT_SECONDS,
         )
         if not rows:
+            await self._check_open(author.request)
             raise MovedOnError(f"revision {base} of {epoch} is no longer the head")
         return [
             Change(base + number, row["version"], row["at"], author, edit)
             for number, (row, edit) in enumerate(zip(rows, edits, strict=True), 1)
         ]
 
+    async def _check_open(self, request: str) -> None:
+        status = await self._pool.fetchval(_STATUS, request) if request else None
+        if status not in (None, "open"):
+            raise ConflictError(f"the change request is {status} already")
+
 
 def change_of(row: asyncpg.Record) -> Change:
     """Return a change from its row of ``flags.changes``."""
     content = row["content"]
     kind: ItemKind = row["kind"]
-    item = None if content is None else load(kind, content)
+    item = None if content is None else load(kind, row["key"], content)
     edit = Edit(kind, row["key"], item, row["action"])
-    author = Author(row["author"], row["comment"])
+    author = Author(row["author"], row["comment"], row["request"])
     return Change(row["revision"], row["version"], row["at"], author, edit)
 
 
@@ -145,7 +165,7 @@ async def _world(connection: Connection[asyncpg.Record]) -> World:
     parts: dict[ItemKind, dict[str, Stored[Any]]] = {kind: {} for kind in get_args(ItemKind)}
     for row in await connection.fetch(_ITEMS):
         parts[row["kind"]][row["key"]] = Stored(
-            load(row["kind"], row["content"]),
+            load(row["kind"], row["key"], row["content"]),
             row["version"],
             row["revision"],
             row["created_at"],

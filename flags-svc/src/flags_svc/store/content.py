@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import orjson
 
-import msgspec
-
-from flags_svc.domain import flag as flags
+from flags_svc.domain.documents import item_document, item_of
 from flags_svc.domain.world import Item, ItemKind
-from windsock.flags import definition
+from windsock_kit.errors import ServiceError
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # PostgreSQL knows no NUL, and UTF-8 no lone surrogate.
 _UNHOLDABLE = dict.fromkeys((0, *range(55296, 57344)), REPLACEMENT)
 
-_TYPES: Mapping[str, Any] = {
-    made.__name__: made
-    for made in (
-        *(flags.ManagedFlag, flags.Environment, flags.InEnvironment, flags.Step, flags.Kind),
-        *(definition.Segment, definition.Rule, definition.Target, definition.Prerequisite),
-        *(definition.Condition, definition.All, definition.Any, definition.Not),
-        *(definition.InSegment, definition.Split, definition.Rollout, frozenset, tuple),
-    )
-}
+
+class UnreadableItemError(Exception):
+    """What is kept is no item to this version of the service."""
 
 
 def text(value: str) -> str:
@@ -32,37 +23,14 @@ def text(value: str) -> str:
 
 
 def dump(item: Item) -> str:
-    """Return an item as JSON."""
-    return msgspec.json.encode(_plain(item)).decode()
+    """Return an item as JSON, as people write and read it."""
+    return orjson.dumps(item_document(item)).decode()
 
 
-def load(kind: ItemKind, content: str) -> Item:
-    """Return the item of ``kind`` from its JSON."""
-    item: Item = _made(msgspec.json.decode(content))
-    return item
-
-
-def _plain(value: Any) -> Any:
-    name = type(value).__name__
-    if isinstance(value, flags.Kind):
-        return {"Kind": value.value}
-    if isinstance(value, frozenset | tuple):
-        return {name: [_plain(each) for each in value]}
-    if isinstance(value, Mapping):
-        return {"": {key: _plain(member) for key, member in value.items()}}
-    if name in _TYPES:
-        return {name: {field: _plain(getattr(value, field)) for field in value.__slots__}}
-    return {"=": value}
-
-
-def _made(value: Mapping[str, Any]) -> Any:
-    ((name, held),) = value.items()
-    if name == "=":
-        return held
-    if name == "":
-        return {key: _made(member) for key, member in held.items()}
-    if name == "Kind":
-        return flags.Kind(held)
-    if isinstance(held, list):
-        return _TYPES[name](_made(each) for each in held)
-    return _TYPES[name](**{field: _made(member) for field, member in held.items()})
+def load(kind: ItemKind, key: str, content: str | bytes) -> Item:
+    """Return the item of ``kind`` from its JSON; raises ``UnreadableItemError``."""
+    try:
+        return item_of(kind, orjson.loads(content), key=key)
+    except ServiceError as error:
+        where = f" at {error.path}" if error.path else ""
+        raise UnreadableItemError(f"{kind} {key} as it is kept{where}: {error.detail}") from error

@@ -1,0 +1,81 @@
+"""Tells alerts-svc of every change, in order, each at least once and taken as one."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import structlog
+
+from flags_svc.clients.alerts import AwayError, RefusedError
+from flags_svc.domain.telling import Telling, telling
+from flags_svc.domain.world import Change, Item
+from flags_svc.ports import Configuration
+from flags_svc.store.history import History
+from flags_svc.store.told import Told, Turn
+from windsock_kit.errors import UnavailableError
+from windsock_kit.postgres import unavailable
+
+log = structlog.get_logger(__name__)
+
+INTERVAL_SECONDS: Final = 5.0
+BATCH: Final = 100
+# Who founds a database has not changed the application.
+FOUNDER: Final = "seed"
+
+
+class Alerts(Protocol):
+    """Whom to tell; see ``clients.alerts``."""
+
+    async def tell(self, telling: Telling) -> None: ...
+
+
+class Teller:
+    """Goes on where the last one stopped, whichever process that was."""
+
+    def __init__(
+        self, configuration: Configuration, history: History, told: Told, alerts: Alerts
+    ) -> None:
+        self._configuration = configuration
+        self._history = history
+        self._told = told
+        self._alerts = alerts
+        self._away = False
+
+    async def tick(self) -> None:
+        """Tell what is still to be told, as far as alerts-svc takes it now; what it does not is told later."""
+        try:
+            with unavailable():
+                async with self._told.turn() as turn:
+                    if turn is not None:
+                        await self._tell(turn)
+        except UnavailableError:
+            return
+        except AwayError as error:
+            if not self._away:
+                log.warning("alerts_away", reason=str(error))
+            self._away = True
+
+    async def _tell(self, turn: Turn) -> None:
+        epoch = (await self._configuration.head()).epoch
+        revision = await turn.revision()
+        while changes := await self._configuration.since(revision, limit=BATCH):
+            for change in changes:
+                if change.author.name != FOUNDER:
+                    await self._tell_of(epoch, change)
+                revision = change.revision
+                await turn.move(revision)
+
+    async def _tell_of(self, epoch: str, change: Change) -> None:
+        told = telling(epoch, change, await self._before(change))
+        try:
+            await self._alerts.tell(told)
+        except RefusedError as error:
+            log.error("change_refused_by_alerts", change=told.id, reason=str(error))
+        self._away = False
+
+    async def _before(self, change: Change) -> Item | None:
+        if change.version == 1:
+            return None
+        edit = change.edit
+        before = await self._history.version(edit.kind, edit.key, change.version - 1)
+        return before.edit.item

@@ -1,0 +1,223 @@
+"""Changes of protected environments: asked for, agreed to, applied once or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from flags_svc.approvals import Approvals, Outcome
+from flags_svc.domain.actions import disable, enable
+from flags_svc.domain.change_request import ChangeRequest, StaleRequestError, Status
+from flags_svc.domain.flag import Environment, InEnvironment
+from flags_svc.domain.world import Author, Edit
+from flags_svc.store.change_requests import ChangeRequests
+from tests.flags_svc.replicas import ANN, Process, a_deletion, a_flag, put, started, wish
+from windsock.flags.definition import Split
+from windsock_kit.errors import ConflictError, NotFoundError
+
+BOB, EVE = Author("bob", "looks fine"), Author("eve")
+PROTECTED = Environment("production", approvals=2)
+FLAG = a_flag(
+    "f", environments={"production": InEnvironment(fallthrough=Split({"on": 1, "off": 1}))}
+)
+
+
+@pytest_asyncio.fixture
+async def process(pool: Any) -> Process:
+    """Give a process in whose world two must agree to changes of production."""
+    made = await started(pool)
+    await made.editor.edit(put(FLAG), ANN)
+    await made.editor.edit(wish(Edit("environment", "production", PROTECTED, "create")), ANN)
+    return made
+
+
+@pytest.fixture
+def requests(pool: Any) -> ChangeRequests:
+    return ChangeRequests(pool)
+
+
+@pytest.fixture
+def approvals(process: Process, requests: ChangeRequests) -> Approvals:
+    return Approvals(process.editor, requests)
+
+
+async def asked(approvals: Approvals) -> ChangeRequest:
+    """Ask for the flag to be enabled."""
+    outcome = await approvals.edit(enable("f", "production"), ANN)
+    assert outcome.request is not None
+    return outcome.request
+
+
+def is_enabled(process: Process) -> bool:
+    return process.live.world.flags["f"].item.environments["production"].enabled
+
+
+async def test_a_change_of_a_protected_environment_waits(
+    process: Process, approvals: Approvals, requests: ChangeRequests
+) -> None:
+    made = await asked(approvals)
+
+    assert (made.status, made.needed, made.author) == (Status.OPEN, 2, ANN)
+    assert [(each.edit.key, each.edit.action, each.version) for each in made.wanted] == [
+        ("f", "enable", 1)
+    ]
+    assert await requests.get(made.id) == made
+    assert not is_enabled(process)
+
+
+async def test_what_concerns_no_protected_environment_is_done_at_once(
+    process: Process, approvals: Approvals
+) -> None:
+    outcome = await approvals.edit(put(a_flag("g")), ANN)
+
+    assert [change.edit.key for change in outcome.changes] == ["g"]
+    assert outcome.request is None
+
+
+async def test_it_is_applied_when_enough_others_agree(
+    process: Process, approvals: Approvals
+) -> None:
+    made = await asked(approvals)
+
+    first = await approvals.approve(made.id, BOB)
+    assert (first.changes, is_enabled(process)) == ((), False)
+    second = await approvals.approve(made.id, EVE)
+
+    assert is_enabled(process)
+    assert second.request is not None
+    assert (second.request.status, second.request.revision) == (Status.APPLIED, 3)
+    assert [vote.name for vote in second.request.votes] == ["bob", "eve"]
+    (change,) = await process.configuration.since(2, limit=9)
+    assert change.author == replace(ANN, request=made.id)
+
+
+async def test_a_split_stays_in_its_written_order(
+    process: Process, approvals: Approvals, requests: ChangeRequests
+) -> None:
+    served = InEnvironment(True, fallthrough=Split({"on": 1, "off": 2}))
+    outcome = await approvals.edit(put(a_flag("f", environments={"production": served})), ANN)
+
+    assert outcome.request is not None
+    (each,) = (await requests.get(outcome.request.id)).wanted
+    assert each.edit.item == a_flag("f", environments={"production": served})
+
+
+async def test_one_person_agrees_once_and_never_to_his_own(
+    process: Process, approvals: Approvals
+) -> None:
+    made = await asked(approvals)
+
+    await approvals.approve(made.id, BOB)
+    await approvals.approve(made.id, BOB)
+    with pytest.raises(ConflictError):
+        await approvals.approve(made.id, ANN)
+
+    assert not is_enabled(process)
+
+
+async def test_a_kill_waits_for_nobody(process: Process, approvals: Approvals) -> None:
+    made = await asked(approvals)
+    await approvals.approve(made.id, BOB)
+    await approvals.approve(made.id, EVE)
+
+    outcome = await approvals.edit(disable("f", "production"), ANN)
+
+    assert outcome.request is None
+    assert not is_enabled(process)
+
+
+async def test_what_has_changed_meanwhile_is_not_applied(
+    process: Process, approvals: Approvals
+) -> None:
+    made = await asked(approvals)
+    await approvals.approve(made.id, BOB)
+    await process.editor.edit(put(replace(FLAG, owner="eve")), EVE)
+
+    with pytest.raises(StaleRequestError):
+        await approvals.approve(made.id, EVE)
+
+    assert not is_enabled(process)
+    assert (await approvals.reject(made.id, ANN)).status is Status.WITHDRAWN
+
+
+async def test_what_was_deleted_meanwhile_does_not_come_back(
+    process: Process, approvals: Approvals
+) -> None:
+    made = await asked(approvals)
+    await approvals.approve(made.id, BOB)
+    await process.editor.edit(wish(a_deletion("f")), EVE)
+
+    with pytest.raises(StaleRequestError):
+        await approvals.approve(made.id, EVE)
+
+
+async def test_one_no_is_the_end_of_it(process: Process, approvals: Approvals) -> None:
+    made = await asked(approvals)
+
+    ended = await approvals.reject(made.id, EVE)
+
+    assert ended.status is Status.REJECTED
+    assert [(vote.name, vote.agrees) for vote in ended.votes] == [("eve", False)]
+    for decide in (approvals.approve, approvals.reject):
+        with pytest.raises(ConflictError):
+            await decide(made.id, BOB)
+
+
+async def test_of_many_who_agree_at_once_it_is_applied_once(
+    pool: Any, process: Process, approvals: Approvals, requests: ChangeRequests
+) -> None:
+    made = await asked(approvals)
+    others = [Approvals((await started(pool)).editor, requests) for _ in range(8)]
+
+    outcomes = await asyncio.gather(
+        *(each.approve(made.id, Author(f"voter {n}")) for n, each in enumerate(others)),
+        return_exceptions=True,
+    )
+
+    assert (await process.configuration.head()).revision == 3
+    assert (await requests.get(made.id)).status is Status.APPLIED
+    # Who came after all was decided is told so.
+    assert all(isinstance(each, Outcome | ConflictError) for each in outcomes)
+    assert sum(isinstance(each, Outcome) and bool(each.changes) for each in outcomes) == 1
+
+
+async def test_what_is_withdrawn_while_it_is_applied_is_not(
+    process: Process, approvals: Approvals, requests: ChangeRequests
+) -> None:
+    made = await asked(approvals)
+    await requests.close(made.id, Status.WITHDRAWN)
+
+    with pytest.raises(ConflictError, match="withdrawn"):
+        await process.editor.edit(
+            lambda world: [each.edit for each in made.wanted], replace(ANN, request=made.id)
+        )
+
+    assert (await process.configuration.head()).revision == 2
+
+
+async def test_requests_are_listed_newest_first(
+    process: Process, approvals: Approvals, requests: ChangeRequests
+) -> None:
+    made = [await asked(approvals) for _ in range(3)]
+    await approvals.reject(made[1].id, BOB)
+
+    found = await requests.page(limit=9)
+    older = await requests.page(before=made[2].id, limit=1)
+    open_ones = await requests.page(status=Status.OPEN, limit=9)
+
+    assert [each.id for each in found] == [each.id for each in reversed(made)]
+    assert [each.id for each in older] == [made[1].id]
+    assert [each.id for each in open_ones] == [made[2].id, made[0].id]
+
+
+async def test_one_that_is_not_there_is_not_found(
+    approvals: Approvals, requests: ChangeRequests
+) -> None:
+    with pytest.raises(NotFoundError):
+        await approvals.approve("nothing", BOB)
+    with pytest.raises(NotFoundError):
+        await requests.page(before="nothing\0", limit=1)
