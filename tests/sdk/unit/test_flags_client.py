@@ -1,3 +1,4 @@
+import dataclasses
 import enum
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -7,13 +8,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import windsock
-from windsock.flags.client import MAX_REMEMBERED_EXPOSURES, Exposures, FeatureFlags
-from windsock.flags.source import MemorySource
+from windsock.flags.client import FeatureFlags
+from windsock.flags.definition import Flag, FlagSet
+from windsock.flags.exposures import Exposures
+from windsock.flags.reading import flag_of
+from windsock.flags.reporting import Cell, Usage
+from windsock.flags.source import CHANGED, MemorySource, Notice
+from windsock.flags.versions import Version, version_of
 from windsock.testing import Captured, capture, flags
 
 # What is recorded must not wait for a service that there is not.
 pytestmark = pytest.mark.usefixtures("captured")
 
+STATIC = flag_of(
+    {
+        "key": "static",
+        "type": "boolean",
+        "variants": {"on": True, "off": False},
+        "fallthrough": {"variant": "on"},
+    },
+    "",
+)
+CIRCLE = [{"flag": "wrong", "variants": ["a"]}]
 SPLIT = {
     "type": "string",
     "variants": {"a": "one", "b": "other"},
@@ -39,7 +55,7 @@ def test_without_a_variant_the_default_is_the_answer() -> None:
         assert client.is_enabled("off", default=True)
         assert client.variant("off", default="none") == "none"
         assert client.value("off", default=7) == 7
-        assert client.explain("off", default=7) == windsock.Evaluation("off", None, 7, "DISABLED")
+        assert client.details("off", default=7) == windsock.Evaluation("off", None, 7, "DISABLED")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +78,7 @@ def test_a_value_has_the_type_of_the_default(
 ) -> None:
     with flags({"f": value}) as client:
         assert client.value("f", default=default) == answer
-        explained = client.explain("f", default=default)
+        explained = client.details("f", default=default)
 
     assert explained.value == answer
     assert (explained.error_code == "TYPE_MISMATCH") == (answer != value)
@@ -86,20 +102,33 @@ def test_an_unknown_flag_gives_the_default_and_is_reported(
 ) -> None:
     with flags({}) as client:
         assert client.value("new_flga", default="d") == "d"
-        explained = client.explain("new_flga")
+        explained = client.details("new_flga")
 
     assert (explained.reason, explained.error_code) == ("ERROR", "FLAG_NOT_FOUND")
     assert "new_flga" in caplog.text
 
 
-def test_without_a_source_everything_is_the_default(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"flags_source": "off"}, "switched off"),
+        ({"enabled": False}, "switched off"),
+        ({"flags_source": "file"}, "WINDSOCK_FLAGS_FILE"),
+        ({"flags_source": "redis"}, "WINDSOCK_FLAGS_REDIS_URL"),
+    ],
+)
+def test_without_a_source_everything_is_the_default(
+    changes: dict[str, object], message: str
+) -> None:
     client = FeatureFlags(windsock.get_metrics_collector())
-    client.configure(windsock.Settings())
+    client.configure(windsock.Settings().changed(changes))
 
     assert client.is_enabled("f", default=True)
-    assert client.explain("f").error_code == "PROVIDER_NOT_READY"
-    assert "WINDSOCK_FLAGS_FILE" in str(client.explain("f").error_message)
-    assert caplog.text == ""
+    assert client.details("f").error_code == "PROVIDER_NOT_READY"
+    assert message in str(client.details("f").error_message)
+    assert client.explain("f", default=7).evaluation == client.details("f", default=7)
+    assert not client.ready(0)
+    assert message in client.status().problem
 
 
 class User(enum.Enum):
@@ -119,7 +148,7 @@ def test_the_user_is_the_argument_else_of_the_context_else_ambient() -> None:
             assert client.variant("f", one, {"targetingKey": other}) == "a"
         assert client.variant("f", User.ONE) == by_user["u-1"]
         assert client.variant("f", default="none") == "none"
-        assert client.explain("f", "").error_code == "TARGETING_KEY_MISSING"
+        assert client.details("f", "").error_code == "TARGETING_KEY_MISSING"
 
 
 def test_a_split_is_recorded_once_for_each_user_and_variant(captured: Captured) -> None:
@@ -128,7 +157,9 @@ def test_a_split_is_recorded_once_for_each_user_and_variant(captured: Captured) 
             for user in ("u-1", "u-2"):
                 client.value("f", user)
             client.is_enabled("static", "u-1")
+            client.details("f", "u-1")
             client.explain("f", "u-3")
+            client.resolve("f", "u-3")
 
     assert [event["type"] for event in captured.events] == ["exposure", "exposure"]
     assert [event["targeting_key"] for event in captured.events] == ["u-1", "u-2"]
@@ -147,8 +178,8 @@ def test_a_value_that_was_not_used_is_no_exposure(captured: Captured) -> None:
 def test_exposures_can_be_switched_off(captured: Captured) -> None:
     client = FeatureFlags(windsock.get_metrics_collector())
     with flags({"f": SPLIT}) as given:
-        client.configure(windsock.Settings(record_exposures=False))
-        client.install(MemorySource(given._flags()))
+        client.configure(windsock.Settings(record_exposures=False, flags_source="off"))
+        client.install(MemorySource(given.version))
 
         assert client.variant("f", "u-1") in {"a", "b"}
 
@@ -164,18 +195,116 @@ def test_a_new_version_of_the_flags_records_its_users_again(captured: Captured) 
 
 
 def test_the_exposures_seen_last_are_remembered() -> None:
-    exposures = Exposures()
-    version: dict[str, Any] = {}
-    kept = ("f", "kept", "a")
-    assert exposures.is_first(version, kept)
-    assert exposures.is_first(version, ("f", "forgotten", "a"))
+    exposures = Exposures(limit=10)
+    cell = Cell("f", "a")
+    assert exposures.is_first(("forgotten", cell))
 
-    for number in range(MAX_REMEMBERED_EXPOSURES - 1):
-        assert exposures.is_first(version, ("f", f"u-{number}", "a"))
-        assert not exposures.is_first(version, kept)
+    for number in range(10):
+        assert exposures.is_first((f"u-{number}", cell))
+        assert exposures.is_first(("kept", cell)) == (number == 0)
 
-    assert exposures.is_first(version, ("f", "forgotten", "a"))
-    assert exposures.is_first({"other": "version"}, kept)  # type: ignore[dict-item]
+    assert exposures.is_first(("forgotten", cell))
+    assert exposures.is_first(("kept", Cell("f", "a")))
+    assert len(exposures.recent) < 10
+
+
+def version(*flags: Flag) -> Version:
+    return version_of(FlagSet({flag.key: flag for flag in flags}))
+
+
+def test_only_a_changed_flag_records_its_users_again(captured: Captured) -> None:
+    one = flag_of({**SPLIT, "key": "one"}, "")
+    other = flag_of({**SPLIT, "key": "other"}, "")
+    first = version(one, other)
+    source = MemorySource(first)
+    client = FeatureFlags(windsock.get_metrics_collector())
+    client.install(source)
+    client.variant("one", "u-1")
+    client.variant("other", "u-1")
+
+    changed = dataclasses.replace(other, salt="new")
+    source.version = version_of(FlagSet({"one": one, "other": changed}), first)
+    source.told(Notice(CHANGED, first))
+    client.variant("one", "u-1")
+    client.variant("other", "u-1")
+
+    assert [event["flag_key"] for event in captured.events] == ["one", "other", "other"]
+
+
+def test_an_exposure_can_be_recorded_later(captured: Captured) -> None:
+    with flags({"f": SPLIT, "static": True}) as client:
+        for key in ("f", "static", "f"):
+            client.expose(client.resolve(key, "u-1"), "u-1")
+        client.expose(client.resolve("gone", "u-1"), "u-1")
+
+    assert [event["targeting_key"] for event in captured.events] == ["u-1"]
+
+
+def test_every_way_to_ask_counts() -> None:
+    usage = Usage()
+    source = MemorySource(version(flag_of({**SPLIT, "key": "f"}, ""), STATIC))
+    source.usage = usage
+    client = FeatureFlags(windsock.get_metrics_collector())
+    client.install(source)
+
+    for _ in range(3):
+        client.is_enabled("static")
+        client.value("static")
+        client.variant("static")
+        client.details("static")
+        client.value("f")
+        client.explain("static")
+
+    counted = {(each["flag"], each["variant"]): each["count"] for each in usage.take()}
+    assert counted == {("static", "on"): 12, ("f", None): 3}
+    assert usage.take() == []
+    client.is_enabled("static")
+    assert usage.take() == [{"flag": "static", "variant": "on", "count": 1}]
+
+
+def test_what_a_report_has_no_room_for_is_in_the_next() -> None:
+    usage = Usage()
+    for number in range(5):
+        cell = Cell(f"f-{number}", None)
+        cell.count = 2
+        cell.retired = True
+        usage.count_in(cell)
+
+    told = [usage.take(limit=2) for _ in range(4)]
+
+    assert [len(each) for each in told] == [2, 2, 1, 0]
+    assert len({each["flag"] for report in told for each in report}) == 5
+
+
+def test_listeners_hear_of_changes_and_may_fail(caplog: pytest.LogCaptureFixture) -> None:
+    source = MemorySource(version())
+    client = FeatureFlags(windsock.get_metrics_collector())
+    client.install(source)
+    heard: list[Notice] = []
+
+    def failing(_: Notice) -> NoReturn:
+        raise RuntimeError
+
+    client.subscribe(failing)
+    unsubscribe = client.subscribe(heard.append)
+    before, source.version = source.version, version(STATIC)
+    source.told(Notice(CHANGED, before))
+    unsubscribe()
+    source.told(Notice(CHANGED, before))
+
+    assert client.is_enabled("static")
+    assert [notice.kind for notice in heard] == ["changed"]
+    assert "a listener for flags failed" in caplog.text
+
+
+def test_what_cannot_be_used_is_an_error_of_that_flag_alone() -> None:
+    wrong = flag_of({**SPLIT, "key": "wrong", "prerequisites": CIRCLE}, "")
+    with flags({}) as client:
+        client.install(MemorySource(version(wrong, STATIC)))
+
+        assert client.details("wrong", "u", default="d").error_code == "PARSE_ERROR"
+        assert client.variant("wrong", "u", default="d") == "d"
+        assert client.is_enabled("static")
 
 
 @pytest.mark.parametrize(
@@ -227,7 +356,7 @@ anything = st.one_of(
 
 @settings(max_examples=200, deadline=None)
 @given(
-    method=st.sampled_from(["is_enabled", "variant", "value", "explain"]),
+    method=st.sampled_from(["is_enabled", "variant", "value", "details", "explain", "resolve"]),
     arguments=st.lists(anything, min_size=1, max_size=4),
 )
 def test_nothing_that_is_passed_raises(method: str, arguments: list[Any]) -> None:

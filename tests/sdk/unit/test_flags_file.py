@@ -4,21 +4,15 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import windsock
-from windsock.flags.source import CHECK_SECONDS, FileSource, NoFlags
+from windsock.flags.client import FeatureFlags
+from windsock.flags.file import FileFeed
+from windsock.flags.versions import NoFlags, Version
+from windsock.flags.watching import Pace, WatchedSource
 from windsock.testing import capture
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def written(path: Path, *keys: str, age_seconds: float = 60) -> None:
@@ -31,10 +25,29 @@ def written(path: Path, *keys: str, age_seconds: float = 60) -> None:
     beside.rename(path)
 
 
-def keys_of(source: FileSource) -> list[str]:
-    flags = source.current()
-    assert not isinstance(flags, NoFlags)
-    return sorted(flags)
+def keys_of(found: Version | NoFlags) -> list[str]:
+    assert isinstance(found, Version)
+    return sorted(found.flags)
+
+
+class Held:
+    """What a feed tells, without a thread; it is told to stop after one look."""
+
+    def __init__(self) -> None:
+        self.version: Version | NoFlags = NoFlags("", "")
+        self.pace = Pace()
+        self.stopping = threading.Event()
+        self.stopping.set()
+        self.troubles: list[str] = []
+
+    def put(self, version: Version) -> None:
+        self.version = version
+
+    def heard(self) -> None:
+        return
+
+    def trouble(self, problem: NoFlags) -> None:
+        self.troubles.append(problem.message)
 
 
 @pytest.fixture
@@ -42,60 +55,54 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "flags.json"
 
 
-@pytest.fixture
-def later() -> Clock:
-    return Clock()
-
-
-def test_a_changed_file_is_in_force_within_a_second(path: Path, later: Clock) -> None:
+def test_a_changed_file_is_seen(path: Path) -> None:
     written(path, "one")
-    source = FileSource(path, clock=later)
+    feed = FileFeed(path)
+    before, fresh = feed.first()
     written(path, "one", "two", age_seconds=30)
 
-    later.now += CHECK_SECONDS / 2
-    before = keys_of(source)
-    later.now += CHECK_SECONDS / 2
+    after = feed.look()
 
-    assert before == ["one"]
-    assert keys_of(source) == ["one", "two"]
+    assert fresh
+    assert keys_of(before) == ["one"]
+    assert keys_of(after) == ["one", "two"]
+    assert isinstance(before, Version)
+    assert isinstance(after, Version)
+    assert after.flags["one"] is before.flags["one"]
 
 
-def test_a_file_that_did_not_change_is_the_same_version(path: Path, later: Clock) -> None:
+def test_a_file_that_did_not_change_is_the_same_version(path: Path) -> None:
     written(path, "one")
-    source = FileSource(path, clock=later)
-    first = source.current()
+    feed = FileFeed(path)
+    first = feed.look()
 
-    later.now += CHECK_SECONDS
-    same = source.current()
+    same = feed.look()
     written(path, "one", age_seconds=10)
-    later.now += CHECK_SECONDS
 
     assert same is first
-    assert source.current() is first
+    assert feed.look() is first
 
 
-def test_a_change_within_one_tick_of_the_clock_is_seen(path: Path, later: Clock) -> None:
+def test_a_change_within_one_tick_of_the_clock_is_seen(path: Path) -> None:
     written(path, "one", age_seconds=0)
-    source = FileSource(path, clock=later)
+    feed = FileFeed(path)
+    feed.look()
     status = path.stat()
     path.write_text(path.read_text().replace("one", "two"))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    later.now += CHECK_SECONDS
-
-    assert keys_of(source) == ["two"]
+    assert keys_of(feed.look()) == ["two"]
 
 
-def test_another_file_of_the_same_time_and_size_is_seen(path: Path, later: Clock) -> None:
+def test_another_file_of_the_same_time_and_size_is_seen(path: Path) -> None:
     written(path, "one")
     changed = path.stat().st_mtime_ns
-    source = FileSource(path, clock=later)
+    feed = FileFeed(path)
+    feed.look()
     written(path, "two")
     os.utime(path, ns=(changed, changed))
 
-    later.now += CHECK_SECONDS
-
-    assert keys_of(source) == ["two"]
+    assert keys_of(feed.look()) == ["two"]
 
 
 @pytest.mark.parametrize(
@@ -109,87 +116,61 @@ def test_another_file_of_the_same_time_and_size_is_seen(path: Path, later: Clock
 )
 def test_a_broken_file_keeps_the_last_good_flags_and_says_so_once(
     path: Path,
-    later: Clock,
     caplog: pytest.LogCaptureFixture,
     spoil: Callable[[Path], object],
     complaint: str,
 ) -> None:
     written(path, "one")
-    source = FileSource(path, clock=later)
+    feed, held = FileFeed(path), Held()
+    source = WatchedSource(feed)
+    former = source.version
 
     spoil(path)
     for _ in range(5):
-        later.now += CHECK_SECONDS
-        assert keys_of(source) == ["one"]
+        feed.listen(held)
+        source.trouble(NoFlags("", held.troubles[-1]))
 
+    assert source.version is former
     [record] = caplog.records
     assert (record.name, record.levelno) == ("windsock", logging.WARNING)
     assert complaint in record.getMessage()
     assert "the former flags stay" in record.getMessage()
+    assert complaint in source.status().problem
+    assert not source.status().connected
     written(path, "two", age_seconds=10)
-    later.now += CHECK_SECONDS
-    assert keys_of(source) == ["two"]
-    spoil(path)
-    later.now += CHECK_SECONDS
-    assert keys_of(source) == ["two"]
-    assert len(caplog.records) == 2
+    assert keys_of(feed.look()) == ["two"]
 
 
-def test_a_file_that_comes_later_is_read_then(
-    path: Path, later: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
-    source = FileSource(path, clock=later)
-    missing = source.current()
+def test_a_file_that_comes_later_is_read_then(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    feed = FileFeed(path)
+    missing, _ = feed.first()
     path.write_text("{}")
-    later.now += CHECK_SECONDS
-    broken = source.current()
+    broken = feed.look()
     written(path, "one")
-    later.now += CHECK_SECONDS
 
     assert isinstance(missing, NoFlags)
     assert missing.code == "PROVIDER_NOT_READY"
     assert isinstance(broken, NoFlags)
     assert broken.code == "PARSE_ERROR"
     assert "flags: is missing" in broken.message
-    assert keys_of(source) == ["one"]
+    assert keys_of(feed.look()) == ["one"]
 
 
-class ToldPath(type(Path())):  # type: ignore[misc]  # Python 3.11 has no better name for it.
-    """Tells when its file has been read and closed."""
-
-    was_read: threading.Event
-
-    def open(self, *args: Any, **kwargs: Any) -> Any:
-        file = super().open(*args, **kwargs)
-        close = file.close
-
-        def told() -> None:
-            close()
-            self.was_read.set()
-
-        file.close = told
-        return file
-
-
-def test_a_thread_that_reads_slowly_does_not_bring_old_flags_back(path: Path, later: Clock) -> None:
+def test_a_change_is_in_force_without_being_asked_for(path: Path) -> None:
     written(path, "one")
-    told = ToldPath(path)
-    told.was_read = threading.Event()
-    source = FileSource(told, clock=later)
-    written(path, *(f"slow-{number}" for number in range(10_000)), age_seconds=30)
-    told.was_read.clear()
-    later.now += CHECK_SECONDS
-    slow = threading.Thread(target=source.current)
-    slow.start()
-    assert told.was_read.wait(10)
+    client = FeatureFlags(windsock.get_metrics_collector())
+    client.configure(windsock.Settings(flags_file=path))
+    changed = threading.Event()
+    client.subscribe(lambda notice: changed.set() if notice.kind == "changed" else None)
+    try:
+        assert client.details("two").error_code == "FLAG_NOT_FOUND"
+        written(path, "two", age_seconds=30)
 
-    written(path, "new", age_seconds=20)
-    later.now += CHECK_SECONDS
-    source.current()
-    slow.join(10)
-    later.now += CHECK_SECONDS
-
-    assert keys_of(source) == ["new"]
+        assert changed.wait(20)
+        assert client.details("two").error_code is None
+        assert client.status().source == "file"
+    finally:
+        assert client.close(20)
 
 
 def test_configure_reads_the_flags_file(path: Path) -> None:
@@ -200,9 +181,10 @@ def test_configure_reads_the_flags_file(path: Path) -> None:
         client.configure(windsock.Settings().changed({"flags_file": str(path)}))
 
         with capture() as captured:
-            assert client.explain("one").reason == "DEFAULT"
+            assert client.details("one").reason == "DEFAULT"
             assert captured.events == []
     finally:
+        client.close(20)
         client.install(former)
 
 

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import time
 
 from windsock.collector import COLLECTORS, MetricsCollector
 from windsock.flags.client import FeatureFlags
@@ -9,6 +10,7 @@ from windsock.pipeline import SendingPipeline
 from windsock.settings import Settings
 
 _FORMER_TIMEOUT_SECONDS = 1.0
+_FLAGS_EXIT_SECONDS = 0.5
 
 collector = MetricsCollector()
 feature_flags = FeatureFlags(collector)
@@ -47,16 +49,21 @@ def flush(timeout: float = 5.0) -> bool:
 
 
 def close(timeout: float = 5.0) -> bool:
-    """Send what is there for at most ``timeout`` seconds and stop recording."""
-    return collector.close(timeout)
+    """Send what is there for at most ``timeout`` seconds and stop; flags stay as they are."""
+    deadline = time.monotonic() + timeout
+    ended = feature_flags.close(timeout)
+    return collector.close(max(deadline - time.monotonic(), 0.0)) and ended
 
 
 def _close_at_exit() -> None:
+    # First, as what it records goes through the collectors.
+    feature_flags.close(_FLAGS_EXIT_SECONDS)
     for each in list(COLLECTORS):
         each.close_at_exit()
 
 
 def _after_fork() -> None:
+    feature_flags.after_fork()
     for each in list(COLLECTORS):
         each.after_fork()
 

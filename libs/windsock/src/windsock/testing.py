@@ -12,9 +12,10 @@ from windsock.counters import BUFFER_FULL, Counters, Stats
 from windsock.encoding import Encoder
 from windsock.fields import InvalidFieldError
 from windsock.flags.client import FeatureFlags
-from windsock.flags.definition import Flag
+from windsock.flags.definition import Flag, FlagSet
 from windsock.flags.reading import InvalidFlagsError, flag_of, type_of
-from windsock.flags.source import MemorySource, compiled
+from windsock.flags.source import MemorySource
+from windsock.flags.versions import version_of
 from windsock.process import collector, feature_flags
 from windsock.settings import Settings
 
@@ -93,7 +94,7 @@ def flags(given: Mapping[str, object]) -> Generator[FeatureFlags]:
     ``ValueError`` for what is neither.
     """
     defined = {key: _flag(key, value) for key, value in given.items()}
-    former = feature_flags.install(MemorySource(compiled(defined)))
+    former = feature_flags.install(MemorySource(version_of(FlagSet(defined))))
     try:
         yield feature_flags
     finally:

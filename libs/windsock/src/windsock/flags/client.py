@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from windsock.ambient import AMBIENT
 from windsock.collector import MetricsCollector
 from windsock.counters import Warnings
-from windsock.fields import Cleaner, describe
-from windsock.flags.definition import BOOLEAN, OBJECT
+from windsock.fields import MAX_NAME, Cleaner, describe
+from windsock.flags.choosing import chosen
+from windsock.flags.definition import BOOLEAN, OBJECT, TARGETING_KEY
 from windsock.flags.evaluation import (
     FLAG_NOT_FOUND,
     GENERAL,
+    NOTHING,
+    PARSE_ERROR,
     PROVIDER_NOT_READY,
     SPLIT,
     TYPE_MISMATCH,
     Evaluation,
     failed,
 )
-from windsock.flags.source import FileSource, Flags, FlagSource, MemorySource, NoFlags
+from windsock.flags.explaining import Explanation, explain
+from windsock.flags.exposures import Exposures
+from windsock.flags.reporting import Cell
+from windsock.flags.source import CHANGED, FlagSource, FlagsStatus, Notice
+from windsock.flags.table import Entry, Table
+from windsock.flags.versions import NoFlags, Version
 from windsock.settings import Settings
 
-MAX_REMEMBERED_EXPOSURES = 10_000
-NO_SOURCE = NoFlags(PROVIDER_NOT_READY, "there is no source of flags: set WINDSOCK_FLAGS_FILE")
+NO_SOURCE = NoFlags(PROVIDER_NOT_READY, "flags were never configured")
+Context = Mapping[str, object] | None
 
 
 class FeatureFlags:
@@ -35,163 +41,295 @@ class FeatureFlags:
 
     Without ``user_id`` the user is ``context["targetingKey"]``, else the ambient ``user_id``.
     That a user got a variant by a split is recorded as an exposure, once for each version of
-    the flags and as long as it is among the last 10,000. Without a ``configure`` before it,
-    the first evaluation reads the environment.
+    the flag and as long as it is among the last ones. Nothing is fetched for an evaluation: the
+    first one starts to follow the source, and what the source has given so far is the answer.
+    Without a ``configure`` before it, it reads the environment.
     """
 
     def __init__(self, collector: MetricsCollector) -> None:
         self._collector = collector
         self._source: FlagSource | None = None
+        self._table = Table(NO_SOURCE, None)
+        # The table's own, to be one step away.
+        self._entries = self._table.entries
         self._exposures = Exposures()
         self._record_exposures = True
         self._warnings = Warnings()
+        self._listeners: tuple[Callable[[Notice], None], ...] = ()
 
     def configure(self, settings: Settings) -> None:
         """Take the flags from where ``settings`` say, from now on."""
         self._record_exposures = settings.record_exposures
-        path = settings.flags_file
-        self.install(MemorySource(NO_SOURCE) if path is None else FileSource(path))
+        former = self.install(chosen(settings))
+        if former is not None:
+            former.close(0.0)
 
     def install(self, source: FlagSource | None) -> FlagSource | None:
-        """Take the flags from ``source`` from now on; return the one before."""
+        """Take the flags from ``source`` from now on; return the one before, as it is."""
         before, self._source = self._source, source
+        if source is None:
+            self._use(Table(NO_SOURCE, None))
+        else:
+            source.told = lambda notice: self._told(source, notice)
+            self._use(Table(source.version, source.usage))
         return before
 
     def is_enabled(
         self,
         key: str,
         user_id: object = None,
-        context: Mapping[str, object] | None = None,
+        context: Context = None,
         default: bool = False,
     ) -> bool:
         """Return the value of a boolean flag."""
-        found = self._exposed(key, user_id, context, default, BOOLEAN)
+        try:
+            entry = self._entries[key]
+            if entry.switch is not None:
+                entry.count.count += 1
+                return entry.switch
+            if entry.is_boolean and entry.fixed is None:
+                found = self._decided(entry, user_id, context)
+                return default if found.variant is None else found.value  # type: ignore[return-value]
+        # Not asked before, or what no dict has as a key; both are answered below.
+        except Exception:  # noqa: BLE001, S110
+            pass
+        found = self.details(key, user_id, context, default, BOOLEAN)
         return default if found.variant is None else bool(found.value)
 
     def variant(
         self,
         key: str,
         user_id: object = None,
-        context: Mapping[str, object] | None = None,
+        context: Context = None,
         default: str | None = None,
     ) -> str | None:
         """Return the name of the variant."""
-        found = self._exposed(key, user_id, context)
+        found = self.details(key, user_id, context)
         return default if found.variant is None else found.variant
 
     def value(
         self,
         key: str,
         user_id: object = None,
-        context: Mapping[str, object] | None = None,
+        context: Context = None,
         default: Any = None,
     ) -> Any:
         """Return the value of the variant, of the type that ``default`` has if one is given."""
-        return self._exposed(key, user_id, context, default).value
+        try:
+            entry = self._entries[key]
+            if type(default) in entry.fits:
+                found = entry.fixed
+                if found is None:
+                    found = self._decided(entry, user_id, context)
+                    return default if found.variant is None else found.value
+                if found.variant is not None:
+                    entry.count.count += 1
+                    return found.value
+        except Exception:  # noqa: BLE001, S110
+            pass
+        return self.details(key, user_id, context, default).value
+
+    def details(
+        self,
+        key: str,
+        user_id: object = None,
+        context: Context = None,
+        default: object = None,
+        flag_type: str | None = None,
+    ) -> Evaluation:
+        """Return value, variant and reason together; a flag not of ``flag_type`` is an error."""
+        found, unit, cell = self._evaluated(key, user_id, context, default, flag_type)
+        if cell is not None:
+            self._seen(found, unit, cell)
+        elif found.error_code != PROVIDER_NOT_READY:
+            self._warn(found)
+        return found
 
     def explain(
         self,
         key: str,
         user_id: object = None,
-        context: Mapping[str, object] | None = None,
+        context: Context = None,
         default: object = None,
-    ) -> Evaluation:
-        """Return what ``value`` would and why, for people to see: it records no exposure."""
-        return self._evaluated(key, user_id, context, default)[0]
+    ) -> Explanation:
+        """Return what ``details`` would, and why, for people to see: it counts and records nothing."""
+        key = key if type(key) is str else describe(key)
+        try:
+            self._begun().start()
+            version = self._table.version
+            if isinstance(version, NoFlags) or key not in version.flags:
+                return Explanation(_missing(version, key, default), ())
+            unit = _targeting_key(user_id, context)
+            found = explain(version.flags, key, unit, NOTHING if context is None else context)
+            kind = version.flags[key].flag.type
+            return replace(found, evaluation=_fitted(found.evaluation, kind, default, None))
+        except Exception as error:  # noqa: BLE001
+            return Explanation(failed(key, GENERAL, _described(error), default), ())
 
-    def _exposed(
+    def resolve(
         self,
         key: str,
-        user_id: object,
-        context: Mapping[str, object] | None,
+        user_id: object = None,
+        context: Context = None,
         default: object = None,
-        wanted: str | None = None,
+        flag_type: str | None = None,
     ) -> Evaluation:
-        found, unit, flags = self._evaluated(key, user_id, context, default, wanted)
-        if found.reason == SPLIT and self._record_exposures and found.variant and unit:
-            if self._exposures.is_first(flags, (found.flag_key, unit, found.variant)):
-                self._collector.record_exposure(found.flag_key, found.variant, unit)
-        elif found.error_code is not None and found.error_code != PROVIDER_NOT_READY:
-            self._warnings.warn(
-                found.error_code,
-                "flag %.200s: %s %s, the default is used",
-                found.flag_key,
-                found.error_code,
-                found.error_message,
-            )
+        """Do as ``details``, but leave it to ``expose`` to record that the user saw the variant."""
+        return self._evaluated(key, user_id, context, default, flag_type)[0]
+
+    def expose(self, found: Evaluation, user_id: object) -> None:
+        """Record what ``resolve`` has found as seen by the user, if it came by a split."""
+        entry = self._table.find(found.flag_key)
+        if entry is not None and found.variant in entry.cells:
+            self._seen(found, _text(user_id), entry.cells[found.variant])
+
+    def ready(self, timeout: float = 5.0) -> bool:
+        """Wait until the source has given its flags; return whether there are any.
+
+        They may be those of a backup or a file, if the source could not be reached. Nobody has to
+        wait: until there are flags, the defaults are the answer. Under asyncio use
+        ``asyncio.to_thread``.
+        """
+        return self._begun().ready(timeout)
+
+    def status(self) -> FlagsStatus:
+        """Return where the flags come from and how fresh they are."""
+        return self._begun().status()
+
+    def subscribe(self, listener: Callable[[Notice], None]) -> Callable[[], None]:
+        """Call ``listener`` for what happens to the flags, in the thread that brings it.
+
+        Return what ends that.
+        """
+        self._listeners = (*self._listeners, listener)
+
+        def unsubscribe() -> None:
+            self._listeners = tuple(each for each in self._listeners if each is not listener)
+
+        return unsubscribe
+
+    @property
+    def version(self) -> Version | NoFlags:
+        """What is in force."""
+        return self._table.version
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Stop to follow the source; return whether that ended in time. The flags stay in force."""
+        return self._source is None or self._source.close(timeout)
+
+    def after_fork(self) -> None:
+        """Start afresh in a forked child, with the flags that are in force."""
+        if self._source is not None:
+            self._source.after_fork()
+            # The counts are the parent's; and the first evaluation starts to follow the source.
+            self._use(Table(self._source.version, self._source.usage))
+
+    def _decided(self, entry: Entry, user_id: object, context: Context) -> Evaluation:
+        """Return what a user gets from a flag that is not the same for everybody."""
+        if type(user_id) is str and user_id and user_id.isascii():
+            unit: str | None = user_id
+        else:
+            unit = _targeting_key(user_id, context)
+        found = entry.evaluate(unit, NOTHING if context is None else context)
+        cell = entry.cells[found.variant]
+        cell.count += 1
+        if found.reason != SPLIT:
+            if found.error_code is not None:
+                self._warn(found)
+        elif (unit, cell) not in self._exposures.recent:
+            self._seen(found, unit, cell)
         return found
+
+    def _seen(self, found: Evaluation, unit: str | None, cell: Cell) -> None:
+        if found.error_code is not None:
+            self._warn(found)
+        elif found.reason == SPLIT and found.variant and unit and self._record_exposures:
+            name = unit if len(unit) <= MAX_NAME else Cleaner().text(unit, MAX_NAME)
+            if self._exposures.is_first((name, cell)):
+                self._collector.record_exposure(found.flag_key, found.variant, name)
 
     def _evaluated(
         self,
         key: str,
         user_id: object,
-        context: Mapping[str, object] | None,
+        context: Context,
         default: object,
-        wanted: str | None = None,
-    ) -> tuple[Evaluation, str | None, Flags | NoFlags]:
-        flags: Flags | NoFlags = NO_SOURCE
-        unit = None
+        wanted: str | None,
+    ) -> tuple[Evaluation, str | None, Cell | None]:
         key = key if type(key) is str else describe(key)
+        unit = None
         try:
-            flags = self._flags()
+            self._begun().start()
+            table = self._table
+            entry = table.find(key)
+            if entry is None:
+                return _missing(table.version, key, default), None, None
             unit = _targeting_key(user_id, context)
-            return _evaluate(flags, key, unit, default, wanted), unit, flags
+            found = entry.evaluate(unit, NOTHING if context is None else context)
+            found = _fitted(found, entry.compiled.flag.type, default, wanted)
+            cell = entry.cells[found.variant]
+            cell.count += 1
+            return found, unit, cell
         # The promise of the SDK: whatever an application hands in, it goes on.
         except Exception as error:  # noqa: BLE001
-            message = f"{type(error).__name__}: {describe(error)}"
-            return failed(key, GENERAL, message, default), unit, flags
+            return failed(key, GENERAL, _described(error), default), unit, None
 
-    def _flags(self) -> Flags | NoFlags:
+    def _begun(self) -> FlagSource:
         if self._source is None:
             self.configure(Settings.from_env())
         assert self._source is not None
-        return self._source.current()
+        return self._source
+
+    def _told(self, source: FlagSource, notice: Notice) -> None:
+        if source is not self._source:
+            return
+        if notice.kind == CHANGED:
+            self._use(self._table.after(source.version))
+        for listener in self._listeners:
+            try:
+                listener(notice)
+            # It is the application's, and the flags matter more.
+            except Exception:  # noqa: BLE001
+                self._warnings.warn("listener", "a listener for flags failed", exc_info=True)
+
+    def _use(self, table: Table) -> None:
+        self._table = table
+        self._entries = table.entries
+
+    def _warn(self, found: Evaluation) -> None:
+        assert found.error_code is not None
+        self._warnings.warn(
+            found.error_code,
+            "flag %.200s: %s %s, the default is used",
+            found.flag_key,
+            found.error_code,
+            found.error_message,
+        )
 
 
-class Exposures:
-    """Remembers the last exposures, so that each is recorded once.
-
-    An ``OrderedDict`` does each of these steps at once, so there is no lock to hold in a fork.
-    """
-
-    def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[str, str, str], object] = OrderedDict()
-        self._flags: Flags | NoFlags | None = None
-
-    def is_first(self, flags: Flags | NoFlags, exposure: tuple[str, str, str]) -> bool:
-        """Return whether ``exposure``, of flag, user and variant, is new to these ``flags``."""
-        if flags is not self._flags:
-            # A changed flag may begin an experiment, which must see those who were here before.
-            self._flags = flags
-            self._seen.clear()
-        mine = object()
-        if self._seen.setdefault(exposure, mine) is not mine:
-            with suppress(KeyError):
-                self._seen.move_to_end(exposure)
-            return False
-        if len(self._seen) > MAX_REMEMBERED_EXPOSURES:
-            with suppress(KeyError):
-                self._seen.popitem(last=False)
-        return True
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {describe(error)}"
 
 
-def _evaluate(
-    flags: Flags | NoFlags, key: str, unit: str | None, default: object, wanted: str | None
-) -> Evaluation:
-    if isinstance(flags, NoFlags):
-        return failed(key, flags.code, flags.message, default)
-    compiled = flags.get(key)
-    if compiled is None:
-        return failed(key, FLAG_NOT_FOUND, "there is no such flag", default)
-    kind = compiled.flag.type
+def _missing(version: Version | NoFlags, key: str, default: object) -> Evaluation:
+    if isinstance(version, NoFlags):
+        return failed(key, version.code, version.message, default)
+    problem = version.problem_of(key)
+    if problem is not None:
+        return failed(key, PARSE_ERROR, problem, default)
+    return failed(key, FLAG_NOT_FOUND, "there is no such flag", default)
+
+
+def _fitted(found: Evaluation, kind: str, default: object, wanted: str | None) -> Evaluation:
+    """Return ``found`` as one caller gets it: with the default where it has no value or a wrong one."""
     if wanted is not None and kind != wanted:
-        return failed(key, TYPE_MISMATCH, f"the flag is of type {kind}, not {wanted}", default)
-    found = compiled.evaluate(unit)
+        message = f"the flag is of type {kind}, not {wanted}"
+        return failed(found.flag_key, TYPE_MISMATCH, message, default)
     if found.variant is None:
         return replace(found, value=default)
     if not _fits(found.value, default):
         message = f"the flag is of type {kind}, the default a {type(default).__name__}"
-        return failed(key, TYPE_MISMATCH, message, default)
+        return failed(found.flag_key, TYPE_MISMATCH, message, default)
     # The caller may change an object; the flag's own must stay as it is.
     return replace(found, value=copy.deepcopy(found.value)) if kind == OBJECT else found
 
@@ -205,11 +343,19 @@ def _fits(value: object, default: object) -> bool:
     return True
 
 
-def _targeting_key(user_id: object, context: Mapping[str, object] | None) -> str | None:
-    """Return the user as the events name it, so that what they tell can be worked out again."""
+def _targeting_key(user_id: object, context: Context) -> str | None:
     if user_id is None and context is not None:
-        user_id = context.get("targetingKey")
+        user_id = context.get(TARGETING_KEY)
     if user_id is None:
         ambient = AMBIENT.get()
         return None if ambient is None else ambient.names.get("user_id")
-    return Cleaner().name(user_id)
+    return _text(user_id)
+
+
+def _text(user_id: object) -> str | None:
+    """Return a user as the text that is hashed; without any there is no user."""
+    if user_id is None:
+        return None
+    text = user_id if type(user_id) is str else describe(user_id)
+    # A lone surrogate cannot be hashed; the events replace it alike.
+    return (text if text.isascii() else text.encode("utf-8", "replace").decode()) or None

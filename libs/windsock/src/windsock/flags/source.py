@@ -1,129 +1,107 @@
-"""Where flags come from."""
+"""Where flags come from: what the client asks of a source, and what a source tells it."""
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from windsock.counters import log
-from windsock.flags.definition import Flag
-from windsock.flags.evaluation import PARSE_ERROR, PROVIDER_NOT_READY, CompiledFlag
-from windsock.flags.reading import InvalidFlagsError, read_flags
+from windsock.flags.reporting import Usage
+from windsock.flags.versions import NoFlags, Version
 
-CHECK_SECONDS = 1.0
-# A file's time of change has the precision of the kernel's clock tick, at best.
-_UNSETTLED_SECONDS = 2.0
-
-# The flags of one version by key. Nobody changes one: a new version is another object.
-Flags = Mapping[str, CompiledFlag]
+READY = "ready"
+CHANGED = "changed"
+STALE = "stale"
+ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
-class NoFlags:
-    """Why there are no flags, as error code and message."""
+class Notice:
+    """What happened to the flags: ``ready``, ``changed``, ``stale`` or ``error``.
 
-    code: str
-    message: str
+    ``before`` is what was in force, if it is about another version; ``message`` is for people.
+    """
+
+    kind: str
+    before: Version | NoFlags | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FlagsStatus:
+    """How fresh the flags are.
+
+    ``age_seconds`` is how long ago the source was last heard of, ``None`` for never. ``stale``
+    says that this is longer than it should be, ``backup`` that the flags in force are those of a
+    file, until the source answers. ``problem`` is what keeps it from doing so.
+    """
+
+    source: str
+    environment: str = ""
+    revision: int | None = None
+    epoch: str = ""
+    flags: int = 0
+    connected: bool = False
+    age_seconds: float | None = None
+    stale: bool = False
+    backup: bool = False
+    problem: str = ""
 
 
 class FlagSource(Protocol):
-    """Gives the flags in force; asked at each evaluation, so it must be quick."""
+    """Holds the flags in force, and tells ``told`` of each change after it has made it."""
 
-    def current(self) -> Flags | NoFlags: ...
+    told: Callable[[Notice], None]
+
+    @property
+    def version(self) -> Version | NoFlags: ...
+
+    @property
+    def usage(self) -> Usage | None:
+        """Where evaluations are counted, if the source tells anybody."""
+
+    def start(self) -> None:
+        """Begin to follow changes; to be called again makes no difference."""
+
+    def ready(self, timeout: float) -> bool:
+        """Wait for flags; return whether there are any."""
+
+    def status(self) -> FlagsStatus: ...
+
+    def close(self, timeout: float) -> bool:
+        """Stop to follow changes; return whether it has stopped. The flags stay."""
+
+    def after_fork(self) -> None:
+        """Start afresh in a forked child, without its parent's threads and connections."""
 
 
 class MemorySource:
     """Flags that never change, or the reason why there are none."""
 
-    def __init__(self, flags: Flags | NoFlags) -> None:
-        self._flags = flags
+    def __init__(self, version: Version | NoFlags, *, name: str = "memory") -> None:
+        self.version = version
+        self.usage: Usage | None = None
+        self.told: Callable[[Notice], None] = _nobody
+        self._name = name
 
-    def current(self) -> Flags | NoFlags:
-        return self._flags
+    def start(self) -> None:
+        return
 
+    def ready(self, timeout: float) -> bool:
+        return isinstance(self.version, Version)
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What a look at the file found: all of it is of one moment, and replaced as one."""
+    def status(self) -> FlagsStatus:
+        version = self.version
+        if isinstance(version, NoFlags):
+            return FlagsStatus(self._name, problem=version.message)
+        return FlagsStatus(self._name, flags=len(version.flags), connected=True, age_seconds=0.0)
 
-    flags: Flags | NoFlags
-    text: bytes | None = None
-    signature: tuple[int, ...] | None = None
+    def close(self, timeout: float) -> bool:
+        return True
 
-
-class FileSource:
-    """Flags of a file, looked at again when a flag is evaluated, at most once a second.
-
-    What cannot be read or used leaves the last good flags in force, and is reported on the
-    logger ``windsock`` once. There is no thread and no lock, so nothing to lose in a fork:
-    two threads may read the file at once, and then the next look repairs what the slower did.
-    """
-
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path = path
-        self._clock = clock
-        self._next_look = clock() + CHECK_SECONDS
-        self._problem = ""
-        self._last = _Look(NoFlags(PROVIDER_NOT_READY, "not read yet"))
-        self._look()
-
-    def current(self) -> Flags | NoFlags:
-        now = self._clock()
-        if now >= self._next_look:
-            self._next_look = now + CHECK_SECONDS
-            self._look()
-        return self._last.flags
-
-    def _look(self) -> None:
-        last = self._last
-        try:
-            if last.signature is not None and _signature(os.stat(self._path)) == last.signature:
-                return
-            text, signature = _read(self._path)
-        except OSError as error:
-            self._last = _Look(
-                self._failed(last.flags, PROVIDER_NOT_READY, f"cannot be read: {error}")
-            )
-            return
-        flags = last.flags if text == last.text else self._flags_of(text, last.flags)
-        self._last = _Look(flags, text, signature)
-
-    def _flags_of(self, text: bytes, former: Flags | NoFlags) -> Flags | NoFlags:
-        try:
-            flags = compiled(read_flags(text))
-        except InvalidFlagsError as error:
-            return self._failed(former, PARSE_ERROR, str(error))
-        self._problem = ""
-        log.info("%d flags read from %s", len(flags), self._path)
-        return flags
-
-    def _failed(self, former: Flags | NoFlags, code: str, problem: str) -> Flags | NoFlags:
-        if problem != self._problem:
-            self._problem = problem
-            kept = "no flags yet" if isinstance(former, NoFlags) else "the former flags stay"
-            log.warning("flags file %s: %s (%s)", self._path, problem, kept)
-        if isinstance(former, NoFlags):
-            return NoFlags(code, f"the flags file {problem}")
-        return former
+    def after_fork(self) -> None:
+        return
 
 
-def _read(path: Path) -> tuple[bytes, tuple[int, ...] | None]:
-    """Return the text of the file and its signature, ``None`` as long as that may not tell a change."""
-    with path.open("rb") as file:
-        # Of the open file, so that it is not that of one put there a moment later.
-        status = os.fstat(file.fileno())
-        text = file.read()
-    settled = time.time() - status.st_mtime > _UNSETTLED_SECONDS
-    return text, _signature(status) if settled else None
-
-
-def compiled(flags: Mapping[str, Flag]) -> Flags:
-    return {key: CompiledFlag(flag) for key, flag in flags.items()}
-
-
-def _signature(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev
+def _nobody(_: Notice) -> None:
+    return
