@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from importlib.resources import files
 from typing import TypeAlias
 
@@ -13,30 +13,45 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from flags_svc.domain.world import Change
+from flags_svc.approvals import Approvals
+from flags_svc.clients.alerts import open_alerts
+from flags_svc.domain.world import Author
 from flags_svc.editor import LiveEditor
+from flags_svc.housekeeping import INTERVAL_SECONDS as TIDY_SECONDS
+from flags_svc.housekeeping import Housekeeping
+from flags_svc.instruments import Instruments
 from flags_svc.live.replica import Replica
-from flags_svc.routes import native
+from flags_svc.live.running import LiveParts, live_running, make_live, open_redis
+from flags_svc.ofrep.serving import Ofrep
+from flags_svc.ofrep.tokens import StreamTokens
+from flags_svc.routes import native, ofrep, ofrep_stream
+from flags_svc.scheduler import INTERVAL_SECONDS as SCHEDULE_SECONDS
+from flags_svc.scheduler import Scheduler
 from flags_svc.settings import Settings
 from flags_svc.state import State
+from flags_svc.store.applied import Applied
+from flags_svc.store.change_requests import ChangeRequests
 from flags_svc.store.configuration import PostgresConfiguration
+from flags_svc.store.history import History
+from flags_svc.store.instances import Instances
+from flags_svc.store.keys import Keys
+from flags_svc.store.told import Told
+from flags_svc.store.usage import Usage
+from flags_svc.teller import FOUNDER, Teller
+from flags_svc.teller import INTERVAL_SECONDS as TELL_SECONDS
+from flags_svc.wire.seeds import seed
 from windsock_kit import documentation
 from windsock_kit.clock import utc_now
-from windsock_kit.errors import exception_handlers
+from windsock_kit.errors import UnavailableError, exception_handlers
 from windsock_kit.exposition import make_registry, metrics_endpoint
 from windsock_kit.health import Check, livez, readyz
 from windsock_kit.loopback import LoopbackGuard
 from windsock_kit.loops import PeriodicLoop, running
 from windsock_kit.middleware import standard
-from windsock_kit.postgres import open_pool
+from windsock_kit.postgres import open_pool, unavailable
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
-
-
-class _Quiet:
-    """Tells nobody."""
-
-    async def announce(self, epoch: str, changes: Sequence[Change]) -> None: ...
+FOUND_SECONDS = 1.0
 
 
 def _pool(settings: Settings) -> AbstractAsyncContextManager[Pool]:
@@ -48,26 +63,121 @@ def _pool(settings: Settings) -> AbstractAsyncContextManager[Pool]:
     )
 
 
+def _ofrep(settings: Settings, parts: LiveParts, tokens: StreamTokens) -> Ofrep:
+    return Ofrep.on(
+        parts.replica,
+        parts.hub,
+        tokens,
+        default_environment=settings.default_environment,
+        max_body_bytes=settings.max_body_bytes,
+        max_streams=settings.max_streams,
+    )
+
+
+@asynccontextmanager
+async def _telling(
+    settings: Settings,
+    replica: Replica,
+    configuration: PostgresConfiguration,
+    pool: Pool,
+    registry: CollectorRegistry,
+) -> AsyncGenerator[None]:
+    """Tell alerts-svc of changes for the life of the block, if it is known where that is."""
+    if not settings.alerts_url:
+        yield
+        return
+    async with open_alerts(settings.alerts_url) as alerts:
+        teller = Teller(configuration, History(pool), Told(pool), alerts)
+        loop = PeriodicLoop("tell", teller.tick, interval=TELL_SECONDS, registry=registry)
+        replica.watchers.append(lambda _: loop.wake())
+        async with running([loop]):
+            yield
+
+
+def _tidying(pool: Pool, registry: CollectorRegistry) -> PeriodicLoop:
+    housekeeping = Housekeeping(Instances(pool), Usage(pool), Applied(pool), utc_now)
+
+    async def tick() -> None:
+        with suppress(UnavailableError), unavailable():
+            if await housekeeping.tick():
+                loop.wake()
+
+    loop = PeriodicLoop("housekeeping", tick, interval=TIDY_SECONDS, registry=registry)
+    return loop
+
+
+def _scheduling(replica: Replica, editor: LiveEditor, registry: CollectorRegistry) -> PeriodicLoop:
+    scheduler = Scheduler(replica, editor, utc_now)
+    return PeriodicLoop("schedule", scheduler.tick, interval=SCHEDULE_SECONDS, registry=registry)
+
+
+class _Founding:
+    """What must be there before the first question; done once, as soon as the store is there."""
+
+    def __init__(
+        self, keys: Keys, replica: Replica, editor: LiveEditor, tokens: StreamTokens
+    ) -> None:
+        self._keys = keys
+        self._replica = replica
+        self._editor = editor
+        self._tokens = tokens
+        self._done = False
+
+    async def tick(self) -> None:
+        """Share the key of tokens, and put the first flags where there has never been any."""
+        if self._done:
+            return
+        try:
+            with unavailable("the store is not there yet"):
+                self._tokens.use(await self._keys.get("ofrep-stream"))
+            if self._replica.world.revision == 0:
+                await self._editor.edit(seed(), Author(FOUNDER))
+        except UnavailableError:
+            return
+        self._done = True
+
+
 @asynccontextmanager
 async def _running(
     settings: Settings, registry: CollectorRegistry, checks: dict[str, Check]
 ) -> AsyncGenerator[State]:
     """Run everything that lives as long as the process; fills what readiness looks at."""
-    async with _pool(settings) as pool:
+    instruments = Instruments(registry)
+    async with _pool(settings) as pool, open_redis(settings.redis_url) as redis:
         configuration = PostgresConfiguration(pool)
-        replica = Replica(configuration)
-        editor = LiveEditor(configuration, replica, _Quiet())
-        checks["world"] = lambda: _known(replica)
-        reconciling = PeriodicLoop(
-            "reconcile",
-            replica.catch_up,
-            interval=settings.reconcile_seconds,
-            registry=registry,
+        parts = make_live(
+            configuration,
+            instruments,
+            registry,
+            redis=redis,
+            state_dir=settings.state_dir,
+            reconcile_seconds=settings.reconcile_seconds,
+            max_streams=settings.max_streams,
         )
-        async with running([reconciling]):
+        editor = LiveEditor(configuration, parts.replica, parts.announcer)
+        requests = ChangeRequests(pool)
+        tokens = StreamTokens(seconds=settings.stream_token_seconds)
+        checks["flags"] = lambda: _known(parts.replica)
+        founding = _Founding(Keys(pool), parts.replica, editor, tokens)
+        loops = [
+            PeriodicLoop("found", founding.tick, interval=FOUND_SECONDS, registry=registry),
+            _scheduling(parts.replica, editor, registry),
+            _tidying(pool, registry),
+        ]
+        async with (
+            live_running(parts, database_url=settings.database_url, redis_url=settings.redis_url),
+            running(loops),
+            _telling(settings, parts.replica, configuration, pool, registry),
+        ):
             yield {
-                "live": replica,
-                "editor": editor,
+                "live": parts.replica,
+                "hub": parts.hub,
+                "sdk_events": parts.sdk_events,
+                "approvals": Approvals(editor, requests),
+                "requests": requests,
+                "history": History(pool),
+                "usage": Usage(pool),
+                "ofrep": _ofrep(settings, parts, tokens),
                 "clock": utc_now,
                 "default_environment": settings.default_environment,
                 "max_body_bytes": settings.max_body_bytes,
@@ -75,8 +185,9 @@ async def _running(
 
 
 def _known(replica: Replica) -> None:
-    """Raise ``UnavailableError`` as long as no flags are known."""
-    _ = replica.world
+    """Raise ``UnavailableError`` as long as no flags are known; those that a file tells are good enough."""
+    if replica.world.revision == 0:
+        raise UnavailableError("the first flags are not there yet")
 
 
 def _contract() -> list[Route]:
@@ -93,6 +204,8 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *native.routes(_contract()),
+            *ofrep.routes,
+            *ofrep_stream.routes,
             Route("/livez", livez),
             Route("/readyz", readyz(checks)),
             Route("/metrics", metrics_endpoint(registry)),

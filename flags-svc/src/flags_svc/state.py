@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
-
-from flags_svc.live.replica import Replica
-from flags_svc.ports import Editor
+from flags_svc.approvals import Approvals
+from flags_svc.live.running import LiveState
+from flags_svc.ofrep.serving import Ofrep
+from flags_svc.store.change_requests import ChangeRequests
+from flags_svc.store.history import History
+from flags_svc.store.usage import Usage
 from windsock_kit.clock import Clock
 
 
-class State(TypedDict):
+class State(LiveState):
     """Everything a handler may use, made once for each process."""
 
-    live: Replica
-    editor: Editor
+    approvals: Approvals
+    requests: ChangeRequests
+    history: History
+    usage: Usage
+    ofrep: Ofrep
     clock: Clock
-    default_environment: str
     max_body_bytes: int

@@ -8,13 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flags_svc.domain import actions
+from flags_svc.domain.fields import fields_of
+from flags_svc.domain.names import environment_of
 from flags_svc.domain.rollout import warnings_of
 from flags_svc.ports import Decide
-from flags_svc.routes.asking import Handler, body_of, expected_of, refuse_body
+from flags_svc.routes.asking import Handler, document_of, expected_of
 from flags_svc.routes.changing import changed
 from flags_svc.routes.flags import FLAGS, ONE
 from flags_svc.state import State
-from flags_svc.wire.bodies import parse_environment, parse_rollout, parse_schedule
+from flags_svc.wire.bodies import planned_of, rollout_of
 from windsock_kit.parameters import no_parameters
 from windsock_kit.resources import named, resource
 
@@ -24,7 +26,8 @@ def _switch(decide: Callable[[str, str, int | None], Decide]) -> Handler:
         """Switch a flag in one environment."""
         no_parameters(request.query_params)
         key, expected = named(request, FLAGS.parameter), expected_of(request)
-        environment = _or_default(request, parse_environment(await body_of(request)))
+        fields = fields_of(await document_of(request, default={}), "", ("environment",))
+        environment = _or_default(request, fields.get("environment"))
         return await changed(request, "flag", key, decide(key, environment, expected))
 
     return handler
@@ -34,7 +37,7 @@ async def rollout(request: Request[State]) -> Response:
     """Give a share of the users something, at once or step by step."""
     no_parameters(request.query_params)
     key, expected = named(request, FLAGS.parameter), expected_of(request)
-    wish = parse_rollout(await body_of(request))
+    wish = rollout_of(await document_of(request))
     environment = _or_default(request, wish.environment)
     now = request.state["clock"]().timestamp()
     decide = wish.decide(key, environment, now=now, expected=expected)
@@ -47,7 +50,7 @@ async def schedule(request: Request[State]) -> Response:
     """Put steps in place of those that are to come; none ends the schedule."""
     no_parameters(request.query_params)
     key, expected = named(request, FLAGS.parameter), expected_of(request)
-    given, steps = parse_schedule(await body_of(request))
+    given, steps = planned_of(await document_of(request))
     environment = _or_default(request, given)
     return await changed(request, "flag", key, actions.schedule(key, environment, steps, expected))
 
@@ -56,15 +59,17 @@ def _lives(decide: Callable[[str, int | None], Decide]) -> Handler:
     async def handler(request: Request[State]) -> Response:
         """Put a flag aside, or take it back."""
         no_parameters(request.query_params)
-        await refuse_body(request)
+        fields_of(await document_of(request, default={}), "", ())
         key, expected = named(request, FLAGS.parameter), expected_of(request)
         return await changed(request, "flag", key, decide(key, expected))
 
     return handler
 
 
-def _or_default(request: Request[State], environment: str | None) -> str:
-    return request.state["default_environment"] if environment is None else environment
+def _or_default(request: Request[State], environment: object) -> str:
+    if environment is None:
+        return request.state["default_environment"]
+    return environment_of(environment, "environment")
 
 
 routes = [

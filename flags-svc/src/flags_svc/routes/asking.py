@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flags_svc.domain.fields import fields_of
+from flags_svc.domain.fields import check_plain
 from flags_svc.domain.world import Author
 from flags_svc.state import State
-from flags_svc.wire.bodies import parse_json
 from windsock_kit.body import read_body
+from windsock_kit.decoding import reading_json
 from windsock_kit.errors import InvalidError
 from windsock_kit.preconditions import expected_version
 
@@ -22,6 +23,7 @@ ACTOR, COMMENT = "X-Windsock-Actor", "X-Windsock-Comment"
 ANONYMOUS = "anonymous"
 MAX_ACTOR = 200
 MAX_COMMENT = 1_000
+_anything = msgspec.json.Decoder(Any)
 
 
 async def body_of(request: Request[State]) -> bytes:
@@ -30,16 +32,18 @@ async def body_of(request: Request[State]) -> bytes:
     return await read_body(request, max_bytes=limit, max_decompressed_bytes=limit)
 
 
-async def document_of(request: Request[State]) -> Any:
-    """Return the JSON of the body; raises ``BadRequestError`` and ``InvalidError``."""
-    return parse_json(await body_of(request))
+async def document_of(request: Request[State], *, default: Any = None) -> Any:
+    """Return the JSON of the body; ``default`` if there is no body and that is given.
 
-
-async def refuse_body(request: Request[State]) -> None:
-    """Raise ``InvalidError`` for a body that would say something; an empty object says nothing."""
+    Raises ``BadRequestError`` for what is no JSON, and ``InvalidError`` for what cannot be kept.
+    """
     body = await body_of(request)
-    if body.strip():
-        fields_of(parse_json(body), "", ())
+    if default is not None and not body.strip():
+        return default
+    with reading_json(body):
+        found = _anything.decode(body)
+    check_plain(found, "")
+    return found
 
 
 def author_of(request: Request[State]) -> Author:

@@ -8,17 +8,20 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from flags_svc.domain.change_request import ChangeRequest
 from flags_svc.domain.deciding import part_of
 from flags_svc.domain.documents import view
 from flags_svc.domain.world import Change, ItemKind, Stored, World
 from flags_svc.ports import Decide
 from flags_svc.routes.asking import author_of
 from flags_svc.state import State
+from flags_svc.wire.change_requests import request_view
 from windsock_kit.errors import NotFoundError
 from windsock_kit.preconditions import at_hand, etag
 from windsock_kit.responses import json
 
 PREFIX = "/api/feature-flags"
+REQUESTS = f"{PREFIX}/change-requests"
 _FOLDERS: Mapping[ItemKind, str] = {
     "flag": PREFIX,
     "segment": f"{PREFIX}/segments",
@@ -42,15 +45,25 @@ async def changed(
     status: int = 200,
     warn: Warn = _nothing,
 ) -> Response:
-    """Do what ``decide`` says, and answer what the item now is; nothing, if it is no more."""
-    changes = await request.state["editor"].edit(decide, author_of(request))
-    world = request.state["live"].world
+    """Do what ``decide`` says, and answer what the item now is; nothing, if it is no more.
+
+    Where others must agree, the answer is the request that waits for them.
+    """
+    outcome = await request.state["approvals"].edit(decide, author_of(request))
+    if outcome.request is not None:
+        return requested(outcome.request, request.state["live"].world)
+    changes, world = outcome.changes, request.state["live"].world
     own = next((each for each in changes if (each.edit.kind, each.edit.key) == (kind, key)), None)
     stored = part_of(world, kind).get(key) if own is None else _as_of(own, world)
     if stored is None:
         return Response(status_code=204)
     headers = {"Location": f"{_FOLDERS[kind]}/{key}"} if status == 201 else {}
     return answer(stored, status=status, headers=headers, warnings=warn(stored.item))
+
+
+def requested(made: ChangeRequest, world: World) -> Response:
+    """Tell that the change waits for others to agree, and where."""
+    return json(request_view(made, world), 202, {"Location": f"{REQUESTS}/{made.id}"})
 
 
 def _as_of(change: Change, world: World) -> Stored[Any] | None:

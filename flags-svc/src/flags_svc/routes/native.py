@@ -6,13 +6,28 @@ from collections.abc import Sequence
 
 from starlette.routing import Route
 
-from flags_svc.routes import actions, environments, flags, segments
+from flags_svc.routes import (
+    actions,
+    change_requests,
+    environments,
+    evaluate,
+    flags,
+    history,
+    segments,
+    stale,
+    stream,
+)
 
 
 def routes(documentation: Sequence[Route]) -> list[Route]:
     """Return the routes for one process; ``documentation`` are those of the contract and its page."""
     return [
         *documentation,
+        *stream.routes,
+        *change_requests.routes,
+        *history.routes,
+        *stale.routes,
+        *evaluate.routes,
         *segments.routes,
         *environments.routes,
         *actions.routes,
