@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 from windsock_kit.errors import InvalidError
 
+_LAST_YEAR = 9998
+
 
 def instant(seconds: float) -> str:
     """Return a time as text, to the millisecond."""
@@ -21,8 +23,8 @@ def seconds_of(value: object, path: str) -> float:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise _refused(path) from None
-    # Near the ends of the calendar, moments cannot be told in every zone.
-    if moment.tzinfo is None or not 1970 < moment.year < 9999:
+    # Near the end of the calendar, moments cannot be told in every zone.
+    if moment.tzinfo is None or moment.year > _LAST_YEAR or moment.timestamp() < 0:
         raise _refused(path)
     return to_milliseconds(moment.timestamp())
 
@@ -34,7 +36,7 @@ def to_milliseconds(seconds: float) -> float:
 
 def _refused(path: str) -> InvalidError:
     return InvalidError(
-        "must be a time with an offset, from 1971 on",
+        "must be a time with an offset, from 1970 on",
         path=path,
         allowed=["RFC 3339, such as 2026-11-22T14:30:00Z"],
     )
