@@ -66,7 +66,7 @@ class RefusedError(Exception):
     def because(cls, error: ServiceError) -> RefusedError:
         """Return the same failure in OFREP's words."""
         code = PARSE_ERROR if error.status == HTTPStatus.BAD_REQUEST else GENERAL
-        refused = cls(error.status, code, error.detail)
+        refused = cls(int(error.status), code, error.detail)
         refused.headers = error.headers()
         return refused
 
