@@ -40,6 +40,11 @@ async def document_of(request: Request[State], *, default: Any = None) -> Any:
     body = await body_of(request)
     if default is not None and not body.strip():
         return default
+    return json_of(body)
+
+
+def json_of(body: bytes) -> Any:
+    """Return what ``body`` says; raises as ``document_of`` does."""
     with reading_json(body):
         found = _anything.decode(body)
     check_plain(found, "")

@@ -13,6 +13,7 @@ from flags_svc.routes import (
     evaluate,
     flags,
     history,
+    imports,
     segments,
     stale,
     stream,
@@ -24,12 +25,14 @@ def routes(documentation: Sequence[Route]) -> list[Route]:
     return [
         *documentation,
         *stream.routes,
+        # Before those of flags, which take any word for a flag's key.
+        *segments.routes,
+        *environments.routes,
         *change_requests.routes,
         *history.routes,
         *stale.routes,
+        *imports.routes,
         *evaluate.routes,
-        *segments.routes,
-        *environments.routes,
         *actions.routes,
         # Its addresses take any name.
         *flags.routes,
