@@ -7,15 +7,21 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from itertools import accumulate
+from typing import Protocol
 
 from windsock.flags.definition import EVERYBODY
 
-_from_bytes = int.from_bytes
+
+class Blake(Protocol):
+    """A BLAKE2b that is not at its end."""
+
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
 
 
 def hash32(text: str) -> int:
     """Return the first 4 bytes of BLAKE2b, of a digest of that size, as a whole number."""
-    return _from_bytes(blake2b(text.encode(), digest_size=4).digest(), "big")
+    return int.from_bytes(blake2b(text.encode(), digest_size=4).digest(), "big")
 
 
 def bucket(hashed: int, total: int) -> int:
@@ -23,17 +29,12 @@ def bucket(hashed: int, total: int) -> int:
     return (hashed * total) >> 32
 
 
-def hasher(salt: str) -> Callable[[str], int]:
-    """Return ``hash32`` of ``salt``, a colon and what is given."""
-    # A copy of what has taken in the salt is quicker than to put the two texts together.
-    copy = blake2b(f"{salt}:".encode(), digest_size=4).copy
+def salted(salt: str) -> Callable[[], Blake]:
+    """Return what gives a new BLAKE2b that has taken in ``salt`` and a colon.
 
-    def hashed(unit: str) -> int:
-        state = copy()
-        state.update(unit.encode())
-        return _from_bytes(state.digest(), "big")
-
-    return hashed
+    A copy of it is quicker than to put the two texts together and to begin anew.
+    """
+    return blake2b(f"{salt}:".encode(), digest_size=4).copy
 
 
 def place(weights: Mapping[str, int], bucket: int) -> str:

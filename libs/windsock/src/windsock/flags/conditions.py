@@ -15,7 +15,7 @@ from windsock.flags.definition import (
     InSegment,
     Segment,
 )
-from windsock.flags.operators import EQUALS, EXISTS, OPERATORS, Test, by_type
+from windsock.flags.operators import EQUALS, EXISTS, OPERATORS, Test
 from windsock.flags.references import References
 
 Context = Mapping[str, AnyType]
@@ -131,24 +131,27 @@ def _any(parts: tuple[Holds, ...]) -> Holds:
 
 
 def _condition(condition: Condition) -> Holds:
-    test = test_of(condition)
     negate, name = condition.negate, condition.attribute
-    if "." in name or name == TARGETING_KEY:
-        lookup = lookup_of(name)
-        return lambda unit, context: test(lookup(unit, context)) is not negate
-    if condition.operator in EQUALS and not condition.ignore_case:
-        return _equals(condition, test)
-    return lambda _, context: test(context.get(name)) is not negate
+    if "." not in name and name != TARGETING_KEY:
+        if condition.operator in EQUALS and not condition.ignore_case:
+            return _equals(condition)
+        test = test_of(condition)
+        return lambda _, context: test(context.get(name)) is not negate
+    test, lookup = test_of(condition), lookup_of(name)
+    return lambda unit, context: test(lookup(unit, context)) is not negate
 
 
-def _equals(condition: Condition, test: Test) -> Holds:
+def _equals(condition: Condition) -> Holds:
     """Return the closure of the condition that is most frequent, in as few steps as possible."""
     negate, name = condition.negate, condition.attribute
-    texts = by_type(condition.values, ignore_case=False)[0]
+    texts = frozenset(value for value in condition.values if isinstance(value, str))
 
     def holds(_: str | None, context: Context) -> bool:
         value = context.get(name)
-        return ((value in texts) if type(value) is str else test(value)) is not negate
+        if type(value) is str:
+            return (value in texts) is not negate
+        # What is rare is prepared only when it comes, and forgotten again.
+        return (value is not None and test_of(condition)(value)) is not negate
 
     return holds
 

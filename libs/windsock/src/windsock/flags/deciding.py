@@ -8,7 +8,7 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
-from windsock.flags.bucketing import hasher, is_in, rollout_salt, split_salt, unit_text
+from windsock.flags.bucketing import rollout_salt, salted, split_salt, unit_text
 from windsock.flags.conditions import Context, Holds, lookup_of
 from windsock.flags.definition import (
     EVERYBODY,
@@ -31,6 +31,7 @@ from windsock.flags.results import (
     failed,
 )
 
+_whole = int.from_bytes
 NOTHING: Context = MappingProxyType({})
 
 
@@ -88,41 +89,45 @@ def serve_of(flag: Flag, serve: Serve, reason: str) -> Decide:
     served = settled(flag, serve)
     if served is None or isinstance(served, str):
         return constant(result(flag, served, reason))
-    return _bucketed(flag, _by_unit(flag, served))
+    decide = _split(flag, served) if isinstance(served, Split) else _rollout(flag, served)
+    if flag.bucket_by == TARGETING_KEY:
+        return decide
+    lookup = lookup_of(flag.bucket_by)
+    return lambda unit, context: decide(unit_text(lookup(unit, context)), context)
 
 
-def _by_unit(flag: Flag, serve: Serve) -> Callable[[str], Evaluation]:
-    """Return who gets what, by the text that is hashed."""
-    if isinstance(serve, str):
-        same = result(flag, serve, SPLIT)
-        return lambda _: same
-    if isinstance(serve, Split):
-        return _split(flag, serve)
-    share = serve.share
-    hashed = hasher(rollout_salt(flag.key, flag.rollout_salt))
-    inside = _by_unit(flag, serve.serve)
-    out = result(flag, outside(flag, serve), SPLIT)
-    return lambda unit: inside(unit) if is_in(hashed(unit), share) else out
-
-
-def _split(flag: Flag, split: Split) -> Callable[[str], Evaluation]:
+def _split(flag: Flag, split: Split) -> Decide:
     shares = tuple(result(flag, variant, SPLIT) for variant in split.weights)
     ends = tuple(accumulate(split.weights.values()))
     total = ends[-1]
-    hashed = hasher(split_salt(flag.key, flag.salt))
-    return lambda unit: shares[bisect_right(ends, (hashed(unit) * total) >> 32)]
+    begin = salted(split_salt(flag.key, flag.salt))
+
+    # Here each call counts, so the hash is not one.
+    def decide(unit: str | None, _: Context) -> Evaluation:
+        if unit is None:
+            return no_unit(flag)
+        state = begin()
+        state.update(unit.encode())
+        return shares[bisect_right(ends, (_whole(state.digest(), "big") * total) >> 32)]
+
+    return decide
 
 
-def _bucketed(flag: Flag, by_unit: Callable[[str], Evaluation]) -> Decide:
-    name = flag.bucket_by
-    missing = no_unit(flag)
-    if name == TARGETING_KEY:
-        return lambda unit, _: missing if unit is None else by_unit(unit)
-    lookup = lookup_of(name)
+def _rollout(flag: Flag, rollout: Rollout) -> Decide:
+    share = rollout.share
+    begin = salted(rollout_salt(flag.key, flag.rollout_salt))
+    serve = rollout.serve
+    inside = constant(result(flag, serve, SPLIT)) if isinstance(serve, str) else _split(flag, serve)
+    out = result(flag, outside(flag, rollout), SPLIT)
 
     def decide(unit: str | None, context: Context) -> Evaluation:
-        text = unit_text(lookup(unit, context))
-        return missing if text is None else by_unit(text)
+        if unit is None:
+            return no_unit(flag)
+        state = begin()
+        state.update(unit.encode())
+        if (_whole(state.digest(), "big") * EVERYBODY) >> 32 < share:
+            return inside(unit, context)
+        return out
 
     return decide
 

@@ -49,6 +49,7 @@ from windsock.flags.results import (
     Evaluation,
     failed,
 )
+from windsock.flags.shape import undisturbed
 
 __all__ = [
     "DEFAULT",
@@ -139,7 +140,11 @@ class CompiledFlag:
 
     def _first(self, unit: str | None = None, context: Context = NOTHING) -> Evaluation:
         try:
-            self.evaluate = guarded(self.flag.key, self._prepared())
+            self.evaluate = (
+                guarded(self.flag.key, self._prepared())
+                if self.fixed is None
+                else constant(self.fixed)
+            )
         except Exception as error:  # noqa: BLE001
             # A definition that was not read but made may be wrong in any way.
             self.problem = f"{type(error).__name__}: {error}"
@@ -148,8 +153,6 @@ class CompiledFlag:
         return self.evaluate(unit, context)
 
     def _prepared(self) -> Decide:
-        if self.fixed is not None:
-            return constant(self.fixed)
         flag = self.flag
         rest = fallthrough(flag)
         rules = tuple(
@@ -278,7 +281,8 @@ class CompiledSet(dict[str, CompiledFlag]):
 
 def compile_set(flags: FlagSet) -> CompiledSet:
     """Return ``flags`` prepared. What cannot be used is among its ``problems``; the others can."""
-    return CompiledSet().after(flags.flags.values(), (), flags.segments.values())
+    with undisturbed():
+        return CompiledSet().after(flags.flags.values(), (), flags.segments.values())
 
 
 def _circular(group: tuple[str, ...]) -> str:

@@ -27,30 +27,22 @@ class Operator:
     has_case: bool = False
 
 
-def equals_test(values: tuple[Any, ...], ignore_case: bool) -> Test:
-    texts, numbers, truths = by_type(values, ignore_case)
+def _equals(values: tuple[Any, ...], ignore_case: bool) -> Test:
+    # In Python true is 1, in JSON it is not, so each type is held against its own.
+    truths = frozenset(value for value in values if isinstance(value, bool))
+    numbers = frozenset(value for value in values if not isinstance(value, bool | str))
+    texts = frozenset(
+        value.casefold() if ignore_case else value for value in values if isinstance(value, str)
+    )
 
     def test(value: Any) -> bool:
-        # In Python true is 1, in JSON it is not.
-        if value is True or value is False:
+        if isinstance(value, bool):
             return value in truths
         if isinstance(value, str):
             return (value.casefold() if ignore_case else value) in texts
         return isinstance(value, int | float) and value in numbers
 
     return test
-
-
-def by_type(
-    values: tuple[Any, ...], ignore_case: bool
-) -> tuple[frozenset[str], frozenset[float], frozenset[bool]]:
-    """Return the texts, numbers and truth values among ``values``."""
-    texts = (value for value in values if isinstance(value, str))
-    truths = frozenset(value for value in values if isinstance(value, bool))
-    numbers = (value for value in values if not isinstance(value, bool | str))
-    if ignore_case:
-        return frozenset(text.casefold() for text in texts), frozenset(numbers), truths
-    return frozenset(texts), frozenset(numbers), truths
 
 
 def _contains(values: tuple[str, ...], ignore_case: bool) -> Test:
@@ -201,8 +193,8 @@ def _always(_: tuple[object, ...], __: bool) -> Test:
 
 
 OPERATORS: dict[str, Operator] = {
-    "equals": Operator(_no_scalar, equals_test, has_case=True),
-    "in": Operator(_no_scalar, equals_test, has_case=True),
+    "equals": Operator(_no_scalar, _equals, has_case=True),
+    "in": Operator(_no_scalar, _equals, has_case=True),
     "contains": Operator(_no_text, _contains, has_case=True),
     "starts_with": Operator(_no_text, _affix_test("startswith"), has_case=True),
     "ends_with": Operator(_no_text, _affix_test("endswith"), has_case=True),

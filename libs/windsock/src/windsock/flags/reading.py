@@ -36,6 +36,7 @@ from windsock.flags.shape import (
     object_of,
     parsed,
     text_of,
+    undisturbed,
 )
 
 __all__ = [
@@ -67,7 +68,12 @@ def read_document(text: bytes) -> FlagSet:
     Also refused are unknown segments, and segments or prerequisites that go in a circle; a
     prerequisite that is not there is not, as it may come from elsewhere: it counts as unmet.
     """
-    fields = fields_of(parsed(text), "", required=("flags",), optional=("segments",))
+    with undisturbed():
+        return _document_of(parsed(text))
+
+
+def _document_of(value: object) -> FlagSet:
+    fields = fields_of(value, "", required=("flags",), optional=("segments",))
     flags: dict[str, Flag] = {}
     for index, each in enumerate(list_of(fields["flags"], "flags", MAX_FLAGS)):
         flag = flag_of(each, path := f"flags[{index}]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,6 +23,8 @@ _VERSION = re.compile(
 # Longer ones are no versions of anything, and take long to read.
 _LONGEST_VERSION = 200
 _LONGEST_ADDRESS = 100
+# One user's flags are mostly asked one after the other, with the same context.
+_REMEMBERED = 1_000
 
 Identifiers = tuple[tuple[int, int, str], ...]
 # Major, minor, patch, whether it is a release, and the identifiers of a pre-release.
@@ -77,7 +80,12 @@ def version_parts(value: object) -> tuple[Version, int] | None:
     """Return the version and how many of major, minor and patch are given."""
     if not isinstance(value, str) or len(value) > _LONGEST_VERSION:
         return None
-    found = _VERSION.fullmatch(value)
+    return _version_parts(value)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _version_parts(text: str) -> tuple[Version, int] | None:
+    found = _VERSION.fullmatch(text)
     if found is None:
         return None
     major, minor, patch, pre = found.groups()
@@ -112,8 +120,13 @@ def address(value: object) -> tuple[int, int] | None:
     """Return the version of the protocol and the address; one of v4 within v6 is one of v4."""
     if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS:
         return None
+    return _address(value)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _address(text: str) -> tuple[int, int] | None:
     try:
-        found = ip_address(value)
+        found = ip_address(text)
     except ValueError:
         return None
     if isinstance(found, IPv4Address):
