@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -68,60 +68,3 @@ class Editor(Protocol):
 
         Raises ``UnavailableError`` while the database is away, and what ``decide`` raises.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """How often a flag gave a variant; ``None`` for the caller's own default."""
-
-    environment: str
-    flag: str
-    variant: str | None
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """How far a process is that evaluates flags.
-
-    ``environment`` is empty for a service, which has all of them. ``sequence`` numbers its reports,
-    from 1; times are in seconds since 1970.
-    """
-
-    instance: str
-    kind: str
-    name: str
-    environment: str
-    epoch: str
-    revision: int
-    sequence: int
-    last_seen: float
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a process says of itself, and what it has evaluated since its report before."""
-
-    instance: Instance
-    evaluations: Sequence[Evaluated] = ()
-
-
-class Reports(Protocol):
-    """What processes have reported. Every method raises the database's own faults."""
-
-    async def take(self, reports: Sequence[Report]) -> Collection[str]:
-        """Take note of reports, of at most one per instance, all or none.
-
-        Of one whose ``sequence`` is no greater than the last of its instance the evaluations are
-        passed over, and its revision does not go back. Returns the instances that are new, or at another revision
-        or epoch than before.
-        """
-
-    async def instances(self, *, since: float) -> Sequence[Instance]:
-        """Return the instances that were seen after ``since``, by kind and name."""
-
-    async def put_applied(self, writer: str, counts: Mapping[float, int], *, at: float) -> None:
-        """Write how many changes were in force how soon, by upper bound in seconds; a writer's counts only grow."""
-
-    async def applied(self) -> Mapping[float, int]:
-        """Return the counts of all writers together."""

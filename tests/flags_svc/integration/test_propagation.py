@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,15 @@ from redis.asyncio import Redis
 
 from flags_svc.domain.flag import Environment, InEnvironment
 from flags_svc.domain.world import Edit
+from flags_svc.live.messages import CHANNEL
 from tests.fixtures.servers import in_memory, running_redis, server_folder
 from tests.flags_svc.processes import Process, a_process
 from tests.flags_svc.replicas import ANN, a_flag, an_edit, wish
+from tests.flags_svc.waiting import mirrored, until
 
 PRODUCTION = Edit("environment", "production", Environment("production"), "create")
 ON = an_edit(a_flag("f", environments={"production": InEnvironment(True)}))
 OFF = an_edit(a_flag("f"))
-
-
-async def until(holds: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait until something holds that others bring about."""
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - nobody tells.
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -56,6 +51,7 @@ async def test_a_change_is_in_force_in_all_processes(database: str, redis_url: s
 
 async def test_redis_alone_tells_what_a_change_is(database: str, redis_url: str) -> None:
     async with two(database, redis_url=redis_url) as (one, other):
+        await heard_by(redis_url, 2)
         other.configuration.away = True
         await one.editor.edit(wish(ON), ANN)
 
@@ -85,11 +81,18 @@ async def test_of_many_changes_by_many_none_is_missed(database: str, redis_url: 
         assert len(one.replica.compiled("production")) == 61
 
 
+async def heard_by(url: str, number: int) -> None:
+    """Wait until so many processes listen."""
+    async with Redis.from_url(url) as client, asyncio.timeout(30):
+        while (await client.pubsub_numsub(CHANNEL))[0][1] < number:  # noqa: ASYNC110 - nobody tells.
+            await asyncio.sleep(0.005)
+
+
 async def test_a_redis_that_dies_and_comes_back_costs_no_change(database: str) -> None:
     with server_folder(in_memory()) as folder, running_redis(folder) as url:
         port = urlsplit(url).port
         async with two(database, redis_url=url) as (one, other):
-            await told(url, one.replica.revision)
+            await mirrored(url, one.replica.revision)
             await killed_meanwhile(folder, url, port, one, other)
 
 
@@ -104,17 +107,7 @@ async def killed_meanwhile(
     await until(lambda: other.variant() == "on")
 
     with running_redis(folder, port=port):
-        await told(url, one.replica.revision)
+        await mirrored(url, one.replica.revision)
         await one.editor.edit(wish(OFF), ANN)
         await until(lambda: other.variant() == "off")
-        await told(url, one.replica.revision)
-
-
-async def told(url: str, revision: int) -> dict[bytes, bytes]:
-    """Wait until Redis has ``revision`` of production, and return all of it."""
-    async with Redis.from_url(url) as client, asyncio.timeout(30):
-        while True:
-            found: dict[bytes, bytes] = await client.hgetall("windsock:flags:production")  # type: ignore[misc, assignment]
-            if int(found.get(b"revision", b"0")) >= revision:
-                return found
-            await asyncio.sleep(0.01)
+        await mirrored(url, one.replica.revision)

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from flags_svc.domain.world import ItemKind, Stored, World
 from flags_svc.live.event_id import EventId
 from flags_svc.live.replica import Replica
-from flags_svc.store.content import dump, load
+from flags_svc.store.content import UnreadableItemError, dump, load
 from windsock_kit.loops import PeriodicLoop
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class LastKnown:
             world = await asyncio.to_thread(_read, self._path)
         except FileNotFoundError:
             log.warning("last_known_missing", path=str(self._path))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, UnreadableItemError) as error:
             log.warning("last_known_unreadable", path=str(self._path), error=repr(error))
         else:
             self._replica.restore(world)
@@ -126,7 +126,7 @@ def _read(path: Path) -> World:
     parts: dict[ItemKind, dict[str, Stored[Any]]] = {kind: {} for kind in get_args(ItemKind)}
     for item in told.items:
         parts[item.kind][item.key] = Stored(
-            load(item.kind, item.content),
+            load(item.kind, item.key, item.content),
             item.version,
             item.revision,
             item.created_at,
