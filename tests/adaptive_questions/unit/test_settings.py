@@ -36,6 +36,7 @@ TEXTS = {
     "redis_url": "redis://127.0.0.1:6379/1",
     "qdrant_url": "http://127.0.0.1:6333",
     "qdrant_api_key": "another",
+    "flags_source": "redis",
     "flags_file": "flags.json",
 }
 
@@ -61,6 +62,7 @@ def test_every_field_can_be_set_by_its_variable() -> None:
         "QUESTIONS_REDIS_URL",
         "QDRANT_URL",
         "QDRANT_API_KEY",
+        "WINDSOCK_FLAGS_SOURCE",
         "WINDSOCK_FLAGS_FILE",
     ],
 )
@@ -82,6 +84,7 @@ WRONG: list[Any] = [
     ("QUESTIONS_L1_TTL_SECONDS", "inf"),
     ("QUESTIONS_PROVIDER", ""),
     ("WINDSOCK_AUTH", "on"),
+    ("WINDSOCK_FLAGS_SOURCE", "off"),
 ]
 
 

@@ -49,7 +49,7 @@ def test_events_sent_through_the_gateway_are_there_after_down_and_up() -> None:
 
             assert sent.json() == {"accepted": 1, "duplicate": False, "rejected": []}
             assert (before, _dashboard(stack)) == (1, 1)
-            assert migrated.stdout == "metrics: up to date\nalerts: up to date\n"
+            assert migrated.stdout == "metrics: up to date\nalerts: up to date\nflags: up to date\n"
         finally:
             stack.run("down")
 

@@ -9,7 +9,9 @@ from windsock_embedded.errors import EmbeddedError
 from windsock_embedded.services import ALERTS, SERVICES, WORKLOAD, Service
 from windsock_embedded.settings import DEFAULT_PORTS, Settings
 
-FACTS = {"port": 1} | {f"{name}_port": port for name, port in DEFAULT_PORTS.items()}
+FACTS = {"port": 1, "data_dir": "/data"} | {
+    f"{name}_port": port for name, port in DEFAULT_PORTS.items()
+}
 
 
 def test_settings_come_from_the_environment() -> None:
@@ -94,8 +96,17 @@ def test_the_demo_asks_the_simulator_and_tells_this_stack() -> None:
     variables = WORKLOAD.variables(FACTS, {})
 
     assert variables["OPENAI_BASE_URL"] == f"http://127.0.0.1:{DEFAULT_PORTS['simulator']}/v1"
-    assert variables["WINDSOCK_ENDPOINT"] == f"http://127.0.0.1:{DEFAULT_PORTS['metrics']}"
+    assert variables["WINDSOCK_ENDPOINT"] == f"http://127.0.0.1:{DEFAULT_PORTS['gateway']}"
     assert {variables[name] for name in variables if "TRACING" in name} == {"false"}
+
+
+def test_the_demo_takes_the_suite_s_flags_unless_the_user_names_others() -> None:
+    usual = WORKLOAD.variables(FACTS, {})
+    chosen = WORKLOAD.variables(FACTS, {"WINDSOCK_FLAGS_FILE": "mine.json"})
+
+    assert usual["WINDSOCK_FLAGS_SOURCE"] == "service"
+    assert usual["WINDSOCK_FLAGS_BACKUP_FILE"].startswith("/data/")
+    assert chosen["WINDSOCK_FLAGS_FILE"] == "mine.json"
 
 
 def test_a_command_names_ports_behind_its_first_word() -> None:

@@ -138,7 +138,7 @@ WORKLOAD = Service(
         # application has spooled.
         "OPENAI_BASE_URL": "http://127.0.0.1:{simulator_port}/v1",
         "OPENAI_API_KEY": "simulated",
-        "WINDSOCK_ENDPOINT": "http://127.0.0.1:{metrics_port}",
+        "WINDSOCK_ENDPOINT": "http://127.0.0.1:{gateway_port}",
         "WINDSOCK_API_KEY": "",
         "WINDSOCK_SPOOL_DIR": "",
         # LangSmith asks for them in this order; nothing of the demo is traced to a third party.
@@ -153,6 +153,8 @@ WORKLOAD = Service(
     defaults={
         "QUESTIONS_REDIS_URL": "redis://127.0.0.1:{redis_port}/1",
         "QUESTIONS_LOG_FORMAT": "json",
+        "WINDSOCK_FLAGS_SOURCE": "service",
+        "WINDSOCK_FLAGS_BACKUP_FILE": "{data_dir}/adaptive-questions/flags.json",
         "WINDSOCK_AUTH": "off",
     },
 )
@@ -169,4 +171,4 @@ TRICKLE = Service(
 )
 
 # In the order of their start.
-SERVICES = (METRICS, ALERTS, SIMULATOR, WORKLOAD, TRICKLE)
+SERVICES = (METRICS, ALERTS, FLAGS, SIMULATOR, WORKLOAD, TRICKLE)

@@ -34,6 +34,8 @@ from windsock_kit.loopback import LoopbackGuard
 from windsock_kit.middleware import standard
 
 _PACKAGE = files("adaptive_questions")
+# The first requests are better late than measured as if there were no flags.
+FLAGS_READY_SECONDS = 5.0
 
 
 class OpenQuestions(Questions, Protocol):
@@ -69,10 +71,20 @@ def workflow_config(settings: Settings) -> Config:
     )
 
 
+def _take_flags(settings: Settings) -> None:
+    """Take the flags from where ``settings`` say; a file that they name wins, and the package has one."""
+    if settings.flags_source == "file" or settings.flags_file:
+        file = settings.flags_file or Path(str(_PACKAGE / "flags.json"))
+        windsock.configure(flags_source="file", flags_file=file)
+        return
+    windsock.configure(flags_source=settings.flags_source)
+    windsock.get_feature_flags().ready(FLAGS_READY_SECONDS)
+
+
 @asynccontextmanager
 async def _measured(settings: Settings) -> AsyncGenerator[None]:
     """Send what is recorded inside the block; at its end, wait for the last of it."""
-    windsock.configure(flags_file=settings.flags_file or Path(str(_PACKAGE / "flags.json")))
+    await asyncio.to_thread(_take_flags, settings)
     try:
         yield
     finally:

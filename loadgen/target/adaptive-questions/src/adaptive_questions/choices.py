@@ -54,9 +54,7 @@ class Chooser:
             if name in self._given:
                 continue
             default = getattr(_DEFAULTS, name)
-            # The one tells value and variant together, the other records who got which.
-            found = flags.explain(key, unit, default=default)
-            flags.value(key, unit, default=default)
+            found = flags.details(key, unit, default=default)
             values[name] = found.value
             if found.variant is not None:
                 variants[key] = found.variant

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
-from windsock_kit.environment import COUNT, SERVING, Convert, address, read, seconds, text
+from windsock_kit.environment import (
+    COUNT,
+    SERVING,
+    Convert,
+    address,
+    one_of,
+    read,
+    seconds,
+    text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,7 @@ class Settings:
     l1_entries: int = 10_000
     l1_ttl_seconds: float = 300.0
     l2_ttl_seconds: float = 3600.0
+    flags_source: Literal["file", "service", "redis"] = "file"
     flags_file: Path | None = None
 
     @classmethod
@@ -47,6 +57,7 @@ class Settings:
 
 _VARIABLES = {
     "auth": "WINDSOCK_AUTH",
+    "flags_source": "WINDSOCK_FLAGS_SOURCE",
     "flags_file": "WINDSOCK_FLAGS_FILE",
     "openai_base_url": "OPENAI_BASE_URL",
     "openai_api_key": "OPENAI_API_KEY",
@@ -79,6 +90,13 @@ def _path(value: str) -> Path | None:
     return Path(value).expanduser() if value else None
 
 
+_named_source = one_of("file", "service", "redis")
+
+
+def _source(value: str) -> str:
+    return _named_source(value) if value else "file"
+
+
 _CONVERT: dict[str, Convert] = {
     **SERVING,
     "max_requests": COUNT,
@@ -97,5 +115,6 @@ _CONVERT: dict[str, Convert] = {
     "l1_entries": COUNT,
     "l1_ttl_seconds": seconds,
     "l2_ttl_seconds": seconds,
+    "flags_source": _source,
     "flags_file": _path,
 }
