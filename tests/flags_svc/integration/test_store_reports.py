@@ -74,6 +74,17 @@ async def test_an_old_report_does_not_set_a_process_back(pool: Any) -> None:
     assert [found.revision for found in await instances.seen(0, limit=9)] == [9]
 
 
+async def test_who_comes_to_another_revision_is_told_once(pool: Any) -> None:
+    instances = Instances(pool)
+    later = a_report(sequence=2, revision=6)
+
+    first = await instances.record([a_report(), a_report(sequence=1)])
+    moved = await instances.record([a_report("b"), later, a_report(sequence=3, revision=6)])
+    again = await instances.record([later, a_report(sequence=4, revision=6)])
+
+    assert (first, moved, again) == ([], [later], [])
+
+
 async def test_of_one_report_to_many_processes_one_counts(pool: Any) -> None:
     instances = Instances(pool)
     reports = [a_report(str(n)) for n in range(20)]

@@ -25,7 +25,7 @@ _MAKE = """
     ON CONFLICT DO NOTHING
 """
 _HOLD = """
-    SELECT instance, sequence FROM flags.instances
+    SELECT instance, sequence, epoch, revision FROM flags.instances
     WHERE instance = ANY($1::text[])
     ORDER BY instance
     FOR UPDATE
@@ -98,10 +98,14 @@ class Instances:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
 
-    async def record(self, reports: Sequence[Report]) -> None:
-        """Take note of reports and count what they say was evaluated; a repeated one changes nothing."""
+    async def record(self, reports: Sequence[Report]) -> list[Report]:
+        """Take note of reports and count what they say was evaluated; a repeated one changes nothing.
+
+        Returns those by which a process has come to another revision than it was at. The first
+        report of a process is none of them: it tells what was there when it began.
+        """
         if not reports:
-            return
+            return []
         names = sorted({report.instance for report in reports})
         begin = min(report.at for report in reports)
         async with self._pool.acquire() as connection, connection.transaction():
@@ -112,6 +116,7 @@ class Instances:
             counts = _counts(fresh)
             if counts:
                 await usage.count(connection, counts, at=max(report.at for report in fresh))
+        return _moved(fresh, {row["instance"]: _place(row) for row in held})
 
     async def seen(self, since: float, *, limit: int) -> list[Instance]:
         """Return the processes that have reported from ``since`` on, by kind and name."""
@@ -130,6 +135,22 @@ def _fresh(reports: Iterable[Report], known: dict[str, int]) -> list[Report]:
         if report.sequence > known[report.instance]:
             known[report.instance] = report.sequence
             found.append(report)
+    return found
+
+
+def _place(row: asyncpg.Record) -> tuple[str, int] | None:
+    """Return the epoch and the revision that a process was at; ``None`` if it has not reported before."""
+    return None if row["sequence"] < 0 else (row["epoch"], row["revision"])
+
+
+def _moved(reports: Iterable[Report], places: dict[str, tuple[str, int] | None]) -> list[Report]:
+    """Return those of ``reports``, each newer than the one before it, that tell of another place."""
+    found = []
+    for report in reports:
+        before, now = places[report.instance], (report.epoch, report.revision)
+        if before is not None and before != now:
+            found.append(report)
+        places[report.instance] = now
     return found
 
 
