@@ -23,8 +23,9 @@ from flags_svc.instruments import Instruments
 from flags_svc.live.replica import Replica
 from flags_svc.live.running import LiveParts, live_running, make_live, open_redis
 from flags_svc.ofrep.serving import Ofrep
+from flags_svc.ofrep.tally import Tally, tallying
 from flags_svc.ofrep.tokens import StreamTokens
-from flags_svc.routes import native, ofrep, ofrep_stream
+from flags_svc.routes import cors, native, ofrep, ofrep_stream
 from flags_svc.scheduler import INTERVAL_SECONDS as SCHEDULE_SECONDS
 from flags_svc.scheduler import Scheduler
 from flags_svc.settings import Settings
@@ -42,6 +43,7 @@ from flags_svc.teller import INTERVAL_SECONDS as TELL_SECONDS
 from flags_svc.wire.seeds import seed
 from windsock_kit import documentation
 from windsock_kit.clock import utc_now
+from windsock_kit.environment import SettingsError
 from windsock_kit.errors import UnavailableError, exception_handlers
 from windsock_kit.exposition import make_registry, metrics_endpoint
 from windsock_kit.health import Check, livez, readyz
@@ -157,6 +159,7 @@ async def _running(
         editor = LiveEditor(configuration, parts.replica, parts.announcer)
         requests = ChangeRequests(pool)
         tokens = StreamTokens(seconds=settings.stream_token_seconds)
+        remote = _ofrep(settings, parts, tokens)
         checks["flags"] = lambda: _known(parts.replica)
         founding = _Founding(Keys(pool), parts.replica, editor, tokens)
         loops = [
@@ -167,6 +170,7 @@ async def _running(
         async with (
             live_running(parts, database_url=settings.database_url, redis_url=settings.redis_url),
             running(loops),
+            tallying(Tally(pool, remote.answers, utc_now), registry),
             _telling(settings, parts.replica, configuration, pool, registry),
         ):
             yield {
@@ -177,7 +181,7 @@ async def _running(
                 "requests": requests,
                 "history": History(pool),
                 "usage": Usage(pool),
-                "ofrep": _ofrep(settings, parts, tokens),
+                "ofrep": remote,
                 "clock": utc_now,
                 "default_environment": settings.default_environment,
                 "max_body_bytes": settings.max_body_bytes,
@@ -197,20 +201,34 @@ def _contract() -> list[Route]:
     return documentation.routes("/api/feature-flags", contract.read_bytes(), title="Windsock flags")
 
 
+def _origins(settings: Settings) -> frozenset[str]:
+    try:
+        return cors.origins(settings.cors_origins)
+    except ValueError as error:
+        raise SettingsError(f"FLAGS_CORS_ORIGINS is wrong: {error}") from None
+
+
 def create_app(settings: Settings) -> Starlette:
-    """Return the service as an application; nothing runs before its lifespan begins."""
+    """Return the service as an application; nothing runs before its lifespan begins.
+
+    Raises ``SettingsError`` when a setting cannot be right.
+    """
     registry = make_registry()
     checks: dict[str, Check] = {}
     return Starlette(
         routes=[
-            *native.routes(_contract()),
+            # Evaluations come first: every request goes along the list.
             *ofrep.routes,
             *ofrep_stream.routes,
+            *native.routes(_contract()),
             Route("/livez", livez),
             Route("/readyz", readyz(checks)),
             Route("/metrics", metrics_endpoint(registry)),
         ],
         lifespan=lambda _: _running(settings, registry, checks),
-        middleware=[*standard(registry), Middleware(LoopbackGuard)],
+        middleware=[
+            *standard(registry),
+            Middleware(LoopbackGuard, origins=_origins(settings), below="/ofrep/"),
+        ],
         exception_handlers=exception_handlers,
     )
