@@ -33,7 +33,7 @@ class Event:
 
     @property
     def refetches(self) -> bool:
-        return self.data["type"] == "refetchEvaluation"
+        return bool(self.data["type"] == "refetchEvaluation")
 
 
 class Stream:
