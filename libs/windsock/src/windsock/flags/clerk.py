@@ -93,8 +93,7 @@ class Clerk:
             self._guarded(self._write)
 
     def _last_step(self) -> None:
-        if self._woken.is_set() or self._write_at < float("inf"):
-            self._guarded(self._write)
+        self._guarded(self._write)
         if self._reporter is not None:
             if self._reporter.works:
                 self._guarded(lambda: self._report(_LAST_REPORT_SECONDS))
@@ -108,21 +107,26 @@ class Clerk:
             self._warnings.warn("failed", "a step beside the flags failed", exc_info=True)
 
     def _report(self, timeout_seconds: float | None = None) -> None:
-        source, reporter = self._source, self._reporter
-        if source is None or reporter is None:
-            return
-        version = source.version
-        if isinstance(version, Version) and version.revision is not None:
+        source, version = self._source, self._confirmed()
+        if self._reporter is not None and source is not None and version is not None:
+            assert version.revision is not None
             age = time.monotonic() - source.applied_at
             applied = Applied(source.environment, version.epoch, version.revision, age)
-            reporter.send(applied, timeout_seconds)
+            self._reporter.send(applied, timeout_seconds)
 
     def _write(self) -> None:
-        version = None if self._source is None else self._source.version
-        if self._backup is None or version is self._written or not isinstance(version, Version):
+        version = self._confirmed()
+        if self._backup is None or version is None or version is self._written:
             return
         try:
             self._backup.write(version)
             self._written = version
         except OSError as error:
             self._warnings.warn("backup", "the flags' backup cannot be written: %s", error)
+
+    def _confirmed(self) -> Version | None:
+        """Return what is in force, if this process has it from the source."""
+        source = self._source
+        if source is None or source.is_backup or not isinstance(source.version, Version):
+            return None
+        return source.version if source.version.revision is not None else None

@@ -85,7 +85,7 @@ class Reporter:
     """Sends reports over one kept-alive connection; one that fails is sent again with the next."""
 
     def __init__(self, endpoint: Endpoint, usage: Usage, *, timeout_seconds: float = 5.0) -> None:
-        self.works = False
+        self.works = True
         self._endpoint = endpoint
         self._usage = usage
         self._timeout = timeout_seconds

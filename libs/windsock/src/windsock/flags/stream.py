@@ -23,6 +23,7 @@ from windsock.retry import retry_after_seconds
 PATH = "/api/feature-flags/stream"
 _PIECE = 256 * 1024
 _MAX_PROBLEM = 4096
+_ENDED = "the service has ended the stream"
 NOT_YET = NoFlags(PROVIDER_NOT_READY, "the service has not answered yet")
 
 
@@ -61,6 +62,8 @@ class StreamFeed:
             self._receive(self._answer(connection, hold), hold)
         except TimeoutError:
             raise FeedError("the service is silent") from None
+        except http.client.IncompleteRead:
+            raise FeedError(_ENDED) from None
         # OSError: refused, reset, unreachable, unresolved, TLS. UnicodeError: no host name.
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             raise FeedError(f"{type(error).__name__}: {error}"[:300]) from None
@@ -109,7 +112,7 @@ class StreamFeed:
             while not hold.stopping.is_set():
                 piece = response.read1(_PIECE)
                 if not piece:
-                    raise FeedError("the stream ended")
+                    raise FeedError(_ENDED)
                 for event in parser.feed(piece):
                     self._take(event, hold)
         except (OutOfStepError, InvalidFlagsError, TooLongError, RecursionError) as error:
