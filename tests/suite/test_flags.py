@@ -1,0 +1,94 @@
+"""A flag that is changed while applications run: they behave differently, and on-call reads of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures.stacks import EmbeddedStack
+from windsock_embedded.processes import wait_until
+
+FLAG = "new_ui_dashboard"
+SECONDS = 20
+ASKED = {
+    "gap": {"skill": "Terraform", "priority": "LOW"},
+    "parsed_cv": {"skills": ["Docker"]},
+    "parsed_jd": {"title": "Platform engineer"},
+}
+
+
+@pytest.fixture
+def flag(suite: EmbeddedStack) -> Iterator[str]:
+    """Give the address of a flag of the demo, which is afterwards what it was before."""
+    address = f"{suite.gateway}/api/feature-flags/{FLAG}"
+    before = httpx.get(address).raise_for_status().json()
+    yield address
+    httpx.post(f"{address}/revert/{before['version']}").raise_for_status()
+
+
+def _has_cards(suite: EmbeddedStack) -> bool:
+    answer = httpx.post(
+        f"{suite.gateway}/api/adaptive-questions/generate",
+        json=ASKED,
+        headers={"X-User-ID": "u-1"},
+        timeout=30,
+    )
+    return "cards" in answer.raise_for_status().json()
+
+
+def _comes_to_have_cards(suite: EmbeddedStack, flag: str, percentage: int) -> bool:
+    body = {"percentage": percentage, "environment": "production", "variant": "on"}
+    changed = httpx.post(f"{flag}/rollout", json=body).raise_for_status().json()
+    assert changed["environments"]["production"]["enabled"]
+    return wait_until(lambda: _has_cards(suite) is bool(percentage), SECONDS)
+
+
+def test_a_change_is_in_force_in_the_application_that_runs(suite: EmbeddedStack, flag: str) -> None:
+    assert _comes_to_have_cards(suite, flag, 100)
+    assert _comes_to_have_cards(suite, flag, 0)
+
+
+def test_every_process_tells_that_it_has_a_change(suite: EmbeddedStack, flag: str) -> None:
+    body = {"environment": "production"}
+    revision = httpx.post(f"{flag}/disable", json=body).raise_for_status().json()["revision"]
+    told: dict[str, Any] = {}
+
+    def everywhere() -> bool:
+        told.update(httpx.get(f"{suite.gateway}/api/feature-flags/propagation").json())
+        at = {each["kind"]: each["revision"] for each in told["instances"]}
+        return at.keys() >= {"sdk", "service"} and min(at.values()) >= revision
+
+    assert wait_until(everywhere, SECONDS), told
+
+
+def test_on_call_reads_what_was_changed_before_the_trouble(suite: EmbeddedStack, flag: str) -> None:
+    log = suite.folder / "logs" / "alerts-svc.log"
+    who = {"X-Windsock-Actor": "Ada", "X-Windsock-Comment": "too many clicks"}
+
+    httpx.post(f"{flag}/disable", json={"environment": "production"}, headers=who)
+    known = wait_until(lambda: "Ada" in _changes(suite).get(FLAG, ""), SECONDS)
+    posted = [{"labels": {"alertname": "ClicksGone", "severity": "critical"}}]
+    httpx.post(f"{suite.gateway}/api/v2/alerts", json=posted).raise_for_status()
+    told = wait_until(lambda: any(map(_tells_of_the_flag, log.read_text().splitlines())), SECONDS)
+
+    assert known, _changes(suite)
+    assert told
+
+
+def _changes(suite: EmbeddedStack) -> dict[str, str]:
+    """Return who changed which flag last."""
+    found = httpx.get(f"{suite.gateway}/api/alerts/changes").raise_for_status().json()["changes"]
+    return {each["name"]: each["author"] for each in reversed(found) if each["kind"] == "flag"}
+
+
+def _tells_of_the_flag(line: str) -> bool:
+    if "ClicksGone" not in line:
+        return False
+    changes = json.loads(line).get("changes", [])
+    return any(
+        FLAG in each["name"] and "too many clicks" in each["description"] for each in changes
+    )
