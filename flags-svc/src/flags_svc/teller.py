@@ -1,13 +1,20 @@
-"""Tells alerts-svc of every change, in order, each at least once and taken as one."""
+"""Tells alerts-svc of every change, in order, each at least once and taken as one; of an import in one go."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import structlog
 
 from flags_svc.clients.alerts import AwayError, RefusedError
-from flags_svc.domain.telling import Telling, telling
+from flags_svc.domain.telling import (
+    MAX_SINGLE,
+    Telling,
+    commits,
+    telling,
+    telling_of_many,
+)
 from flags_svc.domain.world import Change, Item
 from flags_svc.ports import Configuration
 from flags_svc.store.history import History
@@ -18,7 +25,7 @@ from windsock_kit.postgres import unavailable
 log = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS: Final = 5.0
-BATCH: Final = 100
+BATCH: Final = 1_000
 # Who founds a database has not changed the application.
 FOUNDER: Final = "seed"
 
@@ -59,14 +66,22 @@ class Teller:
         epoch = (await self._configuration.head()).epoch
         revision = await turn.revision()
         while changes := await self._configuration.since(revision, limit=BATCH):
-            for change in changes:
-                if change.author.name != FOUNDER:
-                    await self._tell_of(epoch, change)
-                revision = change.revision
-                await turn.move(revision)
+            for together in commits(changes):
+                if together[0].author.name != FOUNDER:
+                    await self._tell_of(turn, epoch, together)
+            revision = changes[-1].revision
+            await turn.move(revision)
 
-    async def _tell_of(self, epoch: str, change: Change) -> None:
-        told = telling(epoch, change, await self._before(change))
+    async def _tell_of(self, turn: Turn, epoch: str, together: Sequence[Change]) -> None:
+        if len(together) > MAX_SINGLE:
+            await self._post(telling_of_many(epoch, together))
+            await turn.move(together[-1].revision)
+            return
+        for change in together:
+            await self._post(telling(epoch, change, await self._before(change)))
+            await turn.move(change.revision)
+
+    async def _post(self, told: Telling) -> None:
         try:
             await self._alerts.tell(told)
         except RefusedError as error:

@@ -19,7 +19,7 @@ from alerts_svc.app import create_app
 from alerts_svc.settings import Settings
 from flags_svc.clients.alerts import AwayError, RefusedError, open_alerts
 from flags_svc.domain.telling import Telling
-from flags_svc.domain.world import Author
+from flags_svc.domain.world import Author, Edit
 from flags_svc.store.history import History
 from flags_svc.store.told import Told
 from flags_svc.teller import FOUNDER, Alerts, Teller
@@ -175,6 +175,21 @@ async def test_the_first_flags_are_no_change(pool: Any) -> None:
     await teller(process, pool, taken).tick()
 
     assert taken.revisions == [2]
+
+
+async def test_an_import_is_told_in_one_go(pool: Any) -> None:
+    process, taken = await started(pool), Taken(AwayError("503"))
+    await process.editor.edit(put(a_flag("f")), ANN)
+    many = [Edit("flag", f"f{n}", a_flag(f"f{n}"), "import") for n in range(200)]
+    await process.editor.edit(wish(*many), ANN)
+
+    await teller(process, pool, taken).tick()
+    await teller(process, pool, taken).tick()
+
+    assert taken.revisions == [1, 201]
+    assert taken.told[1].name == "200 changes"
+    assert taken.told[1].description == "import: f0, f1, f2, f3, f4 and 195 more (because)"
+    assert await pool.fetchval("SELECT revision FROM flags.told") == 201
 
 
 async def test_one_process_tells_at_a_time(pool: Any) -> None:

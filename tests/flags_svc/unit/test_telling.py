@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from flags_svc.domain.flag import Environment, InEnvironment, Step
-from flags_svc.domain.telling import MAX_DESCRIPTION, telling
+from flags_svc.domain.telling import MAX_DESCRIPTION, commits, telling, telling_of_many
 from flags_svc.domain.world import Author, Change, Edit, Item, ItemKind
 from tests.flags_svc.replicas import a_flag
 from windsock.flags.definition import Rollout, Segment
@@ -96,3 +96,30 @@ def test_much_that_is_different_is_cut() -> None:
     assert len(told) == MAX_DESCRIPTION
     assert "and " in told
     assert told.endswith("…")
+
+
+def test_what_was_committed_together_belongs_together() -> None:
+    edit = Edit("flag", "f", FLAG, "import")
+    ann, bob = Author("ann"), Author("bob")
+    changes = [
+        *(Change(1, 1, 5.0, ann, edit), Change(2, 1, 5.0, ann, edit)),
+        *(Change(3, 1, 5.0, bob, edit), Change(4, 1, 6.0, bob, edit)),
+    ]
+
+    found = [[change.revision for change in together] for together in commits(changes)]
+
+    assert found == [[1, 2], [3], [4]]
+
+
+def test_many_changes_of_segments_are_no_flags() -> None:
+    changes = [
+        Change(n, 1, 5.0, Author("ann"), Edit("segment", f"s{n}", Segment(f"s{n}"), "import"))
+        for n in range(1, 20)
+    ]
+
+    told = telling_of_many("e", changes)
+
+    assert (told.id, told.kind, told.name) == ("e-19", "config", "19 changes")
+    assert told.description == (
+        "import: segment s1, segment s2, segment s3, segment s4, segment s5 and 14 more"
+    )
