@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from flags_svc.domain.flag import Environment
@@ -21,6 +22,7 @@ class MemoryConfiguration:
         self.oldest = 0
         self.away = False
         self.loads = 0
+        self._versions: Counter[tuple[str, str]] = Counter()
 
     async def head(self) -> Head:
         """Return how far it is."""
@@ -46,19 +48,22 @@ class MemoryConfiguration:
         self._answer()
         if (epoch, base) != (self.world.epoch, self.world.revision):
             raise MovedOnError
-        return self.put(*edits)
+        return self.put(*edits, author=author)
 
-    def put(self, *edits: Edit) -> list[Change]:
+    def put(self, *edits: Edit, author: Author = ANN) -> list[Change]:
         """Commit ``edits`` whatever there is."""
+        base = self.world.revision
         made = [
-            Change(
-                self.world.revision + number, 1, 1_000.0 + self.world.revision + number, ANN, edit
-            )
+            Change(base + number, self._next_version(edit), 1_000.0 + base + number, author, edit)
             for number, edit in enumerate(edits, 1)
         ]
         self.world = self.world.after(made)
         self.changes += made
         return made
+
+    def _next_version(self, edit: Edit) -> int:
+        self._versions[edit.kind, edit.key] += 1
+        return self._versions[edit.kind, edit.key]
 
     def _answer(self) -> None:
         if self.away:

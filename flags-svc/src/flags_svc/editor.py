@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import structlog
@@ -17,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 # Of all who decided on one revision one gets through, so each round brings somebody further.
 ATTEMPTS = 100
+# How long an edit waits for those before it: a database that does not answer holds up each of them in turn.
+PATIENCE_SECONDS = 10.0
 
 
 class Announcer(Protocol):
@@ -31,23 +34,44 @@ class LiveEditor:
     Edits of one process wait for each other; only other processes can come in between.
     """
 
-    def __init__(self, configuration: Configuration, live: Live, announcer: Announcer) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        live: Live,
+        announcer: Announcer,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._configuration = configuration
         self._live = live
         self._announcer = announcer
-        self._turn = asyncio.Lock()
+        self._patience = patience_seconds
+        self._lock = asyncio.Lock()
 
     async def edit(self, decide: Decide, author: Author) -> Sequence[Change]:
         """Commit what ``decide`` says, put it in force here, and tell everybody; returns after the commit.
 
-        Raises ``UnavailableError`` while the database is away, and what ``decide`` raises.
+        Raises ``UnavailableError`` while the database is away, and what ``decide`` raises. If the
+        database goes away within the commit, nobody knows whether it was: try again.
         """
-        async with self._turn:
+        async with self._turn():
             for _ in range(ATTEMPTS):
                 changes = await self._attempt(decide, author)
                 if changes is not None:
                     return changes
         raise UnavailableError("too many others are changing flags", retry_after=1.0)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise UnavailableError("other changes are waiting too", retry_after=1.0) from None
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     async def _attempt(self, decide: Decide, author: Author) -> Sequence[Change] | None:
         """Return what was committed, or ``None`` if somebody else came first.

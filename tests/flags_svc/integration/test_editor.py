@@ -51,8 +51,11 @@ def one_more_word(key: str, word: str) -> Callable[[World], Sequence[Edit]]:
     return decide
 
 
-async def test_of_many_writers_in_many_processes_none_is_lost(pool: Any) -> None:
+async def test_of_many_writers_in_many_processes_none_is_lost(pool: Any, flags_url: str) -> None:
     first = await started(pool)
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    listener = await asyncpg.connect(flags_url)
+    await listener.add_listener(CHANNEL, lambda *got: heard.put_nowait(str(got[3])))
     await first.editor.edit(put(a_flag("f")), ANN)
     processes = [await started(pool) for _ in range(WRITERS)]
 
@@ -69,6 +72,9 @@ async def test_of_many_writers_in_many_processes_none_is_lost(pool: Any) -> None
     assert [change.revision for change in changes] == list(range(1, 2 + WRITERS * EACH))
     assert [change.version for change in changes] == list(range(1, 2 + WRITERS * EACH))
     assert World(loaded.epoch).after(changes) == loaded
+    told = [await asyncio.wait_for(heard.get(), 20) for _ in changes]
+    await listener.close()
+    assert told == [f"{loaded.epoch} {change.revision}" for change in changes]
 
 
 async def test_writers_in_one_process_wait_for_each_other(pool: Any) -> None:
