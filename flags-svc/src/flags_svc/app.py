@@ -20,6 +20,7 @@ from flags_svc.editor import LiveEditor
 from flags_svc.housekeeping import INTERVAL_SECONDS as TIDY_SECONDS
 from flags_svc.housekeeping import Housekeeping
 from flags_svc.instruments import Instruments
+from flags_svc.live.reception import Reception
 from flags_svc.live.replica import Replica
 from flags_svc.live.running import LiveParts, live_running, make_live, open_redis
 from flags_svc.ofrep.serving import Ofrep
@@ -160,6 +161,9 @@ async def _running(
         requests = ChangeRequests(pool)
         tokens = StreamTokens(seconds=settings.stream_token_seconds)
         remote = _ofrep(settings, parts, tokens)
+        reception = Reception(
+            parts.replica, Instances(pool), Applied(pool), instruments, registry=registry
+        )
         checks["flags"] = lambda: _known(parts.replica)
         founding = _Founding(Keys(pool), parts.replica, editor, tokens)
         loops = [
@@ -170,6 +174,7 @@ async def _running(
         async with (
             live_running(parts, database_url=settings.database_url, redis_url=settings.redis_url),
             running(loops),
+            reception.running(),
             tallying(Tally(pool, remote.answers, utc_now), registry),
             _telling(settings, parts.replica, configuration, pool, registry),
         ):
@@ -181,6 +186,8 @@ async def _running(
                 "requests": requests,
                 "history": History(pool),
                 "usage": Usage(pool),
+                "configuration": configuration,
+                "reception": reception,
                 "ofrep": remote,
                 "clock": utc_now,
                 "default_environment": settings.default_environment,

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
-from flags_svc.domain.documents import item_document, item_of
-from flags_svc.domain.world import Author, Change, Edit
+from flags_svc.domain.world import Change
+from flags_svc.wire.changes import change_document, change_of
 from windsock_kit.errors import ServiceError
 
 CHANNEL = "windsock:flags:changes"
@@ -42,34 +42,13 @@ _messages = msgspec.json.Decoder(_Message)
 
 def write(epoch: str, changes: Sequence[Change]) -> bytes:
     """Return the message about ``changes``."""
-    return orjson.dumps({"epoch": epoch, "changes": [_document(change) for change in changes]})
+    return orjson.dumps({"epoch": epoch, "changes": [change_document(each) for each in changes]})
 
 
 def read(body: bytes) -> tuple[str, list[Change]]:
     """Return the epoch and the changes that a message tells of; raises ``UnreadableError``."""
     try:
         message = _messages.decode(body)
-        return message.epoch, [_change(told) for told in message.changes]
+        return message.epoch, [change_of(msgspec.structs.asdict(each)) for each in message.changes]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ServiceError) as error:
         raise UnreadableError(str(error)) from error
-
-
-def _document(change: Change) -> dict[str, object]:
-    edit = change.edit
-    return {
-        "revision": change.revision,
-        "version": change.version,
-        "at": change.at,
-        "author": change.author.name,
-        "comment": change.author.comment,
-        "action": edit.action,
-        "kind": edit.kind,
-        "key": edit.key,
-        "item": None if edit.item is None else item_document(edit.item),
-    }
-
-
-def _change(told: _Change) -> Change:
-    item = None if told.item is None else item_of(told.kind, told.item, key=told.key)
-    edit = Edit(told.kind, told.key, item, told.action)
-    return Change(told.revision, told.version, told.at, Author(told.author, told.comment), edit)

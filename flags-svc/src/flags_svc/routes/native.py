@@ -14,6 +14,7 @@ from flags_svc.routes import (
     flags,
     history,
     imports,
+    reports,
     segments,
     stale,
     stream,
@@ -25,6 +26,7 @@ def routes(documentation: Sequence[Route]) -> list[Route]:
     return [
         *documentation,
         *stream.routes,
+        *reports.routes,
         # Before those of flags, which take any word for a flag's key.
         *segments.routes,
         *environments.routes,
