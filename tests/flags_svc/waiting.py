@@ -24,7 +24,7 @@ async def mirrored(url: str, revision: int, environment: str = "production") -> 
         asyncio.timeout(ENOUGH_SECONDS),
     ):
         while True:
-            found: dict[str, str] = await client.hgetall(f"windsock:flags:{environment}")
+            found = await client.hgetall(f"windsock:flags:{environment}")
             if int(found.get("revision", "0")) >= revision:
-                return found
+                return {str(name): str(value) for name, value in found.items()}
             await asyncio.sleep(0.005)

@@ -129,7 +129,7 @@ async def test_no_more_than_the_limit_are_taken_in(scene: Scene) -> None:
     scene.hub.leave(both[0])
 
     assert refused.value.retry_after is not None
-    assert await taken(scene.subscribe())
+    assert (await taken(scene.subscribe())).kind == "snapshot"
 
 
 async def test_an_unknown_environment_is_refused_with_those_there_are(scene: Scene) -> None:
