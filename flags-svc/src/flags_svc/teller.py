@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS: Final = 5.0
 BATCH: Final = 1_000
-# Who founds a database has not changed the application.
+# Who puts in the first flags.
 FOUNDER: Final = "seed"
 
 
@@ -67,7 +67,7 @@ class Teller:
         revision = await turn.revision()
         while changes := await self._configuration.since(revision, limit=BATCH):
             for together in commits(changes):
-                if together[0].author.name != FOUNDER:
+                if not _founds(together[0]):
                     await self._tell_of(turn, epoch, together)
             revision = changes[-1].revision
             await turn.move(revision)
@@ -94,3 +94,8 @@ class Teller:
         edit = change.edit
         before = await self._history.version(edit.kind, edit.key, change.version - 1)
         return before.edit.item
+
+
+def _founds(change: Change) -> bool:
+    """Return whether it is the beginning, which has not changed the application."""
+    return change.revision == 1 and change.author.name == FOUNDER
