@@ -1,0 +1,160 @@
+"""What comes out of reading another tool's flags: items of ours, and what could not be carried over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flags_svc.domain.bulk import Given
+from flags_svc.domain.documents import flag_of
+from flags_svc.domain.fields import below
+from flags_svc.domain.names import check_free
+from windsock_kit.errors import InvalidError
+
+Document = dict[str, Any]
+Clause = dict[str, Any]
+
+DRAWN_ANEW = "shares keep their size, but users are drawn anew: another hash decides"
+
+
+class CannotCarryError(Exception):
+    """Something has no equal here; ``path`` is its place in what was given."""
+
+    def __init__(self, path: str, detail: str) -> None:
+        super().__init__(f"{path}: {detail}")
+        self.path = path
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is not as it was: a flag that is ``left_out``, or one that differs in ``detail``."""
+
+    path: str
+    flag: str
+    detail: str
+    left_out: bool = False
+
+
+@dataclass(slots=True)
+class Converted:
+    """The items that could be carried over, and what is to be said about it.
+
+    A flag of which something that decides has no equal is left out as a whole: half of its rules
+    would give users what nobody wanted.
+    """
+
+    given: list[Given] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+    def document(self) -> Document:
+        """Return the notes as they are told."""
+        return {
+            "converted": len(self.given),
+            "left_out": [_told(note) for note in self.notes if note.left_out],
+            "different": [_told(note) for note in self.notes if not note.left_out],
+        }
+
+    def take(self, key: str, path: str, convert: Callable[[list[str]], Mapping[str, Any]]) -> None:
+        """Take the flag whose document ``convert`` returns; what it appends to its list are differences."""
+        different: list[str] = []
+        try:
+            document = convert(different)
+            flag = flag_of({"key": key, **document})
+            check_free(key)
+        except CannotCarryError as error:
+            self.notes.append(Note(error.path, key, error.detail, left_out=True))
+        except InvalidError as error:
+            detail = f"{error.path}: {error.detail}" if error.path else error.detail
+            self.notes.append(Note(path, key, detail, left_out=True))
+        else:
+            self.given.append(Given(flag, path))
+            self.notes += [Note(path, key, each) for each in dict.fromkeys(different)]
+
+
+def _told(note: Note) -> Document:
+    return {"path": note.path, "flag": note.flag, "detail": note.detail}
+
+
+def type_of(values: Sequence[object], path: str) -> str:
+    """Return the type of a flag by its values; raises ``CannotCarryError`` when they are of several."""
+    found = {_TYPES.get(type(value), "") for value in values}
+    if found == {"integer", "float"}:
+        return "float"
+    if len(found) != 1 or found == {""}:
+        raise CannotCarryError(path, "the values of a flag must all be of one type, and no lists")
+    return found.pop()
+
+
+_TYPES: Mapping[type, str] = {
+    bool: "boolean",
+    str: "string",
+    int: "integer",
+    float: "float",
+    dict: "object",
+}
+
+
+def condition(attribute: str, operator: str, *values: object, **more: bool) -> Clause:
+    """Return a condition as it is written; of the names in ``more`` those that are true."""
+    found: Clause = {"attribute": attribute, "operator": operator}
+    if len(values) == 1:
+        found["value"] = values[0]
+    elif operator != "exists":
+        found["values"] = list(values)
+    return {**found, **{name: True for name, each in more.items() if each}}
+
+
+def every(clauses: Sequence[Clause]) -> Clause:
+    """Return the clause that all of ``clauses`` hold."""
+    return clauses[0] if len(clauses) == 1 else {"all": list(clauses)}
+
+
+def some(clauses: Sequence[Clause]) -> Clause:
+    """Return the clause that one of ``clauses`` holds."""
+    return clauses[0] if len(clauses) == 1 else {"any": list(clauses)}
+
+
+class Bucketing:
+    """The one attribute by which a flag's users are drawn."""
+
+    def __init__(self) -> None:
+        self.attribute: str | None = None
+        self.salt: str | None = None
+
+    def take(self, attribute: str, path: str, salt: str | None = None) -> None:
+        """Draw by ``attribute``; raises ``CannotCarryError`` if the flag draws by another as well."""
+        if self.attribute is not None and (attribute, salt) != (self.attribute, self.salt):
+            raise CannotCarryError(path, "a flag draws all its users in one way")
+        self.attribute, self.salt = attribute, salt
+
+    def document(self) -> Document:
+        """Return the members of a flag that say so."""
+        found: Document = {}
+        if self.attribute is not None and self.attribute != "targetingKey":
+            found["bucket_by"] = self.attribute
+        if self.salt is not None:
+            found["salt"] = self.salt
+        return found
+
+
+def object_at(value: object, path: str) -> Document:
+    """Return an object; raises ``InvalidError``."""
+    if not isinstance(value, dict):
+        raise InvalidError("must be an object", path=path)
+    return value
+
+
+def list_at(value: object, path: str) -> list[Any]:
+    """Return a list; raises ``InvalidError``."""
+    if not isinstance(value, list):
+        raise InvalidError("must be a list", path=path)
+    return value
+
+
+def member(value: Mapping[str, Any], name: str, path: str) -> Any:
+    """Return a member that must be there."""
+    if name not in value:
+        raise CannotCarryError(below(path, name), "is missing")
+    return value[name]
