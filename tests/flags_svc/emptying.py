@@ -6,7 +6,7 @@ import asyncpg
 
 _EMPTY = """
     TRUNCATE flags.items, flags.changes, flags.keys, flags.change_requests, flags.votes, flags.instances,
-        flags.applied, flags.usage;
+        flags.applied, flags.usage RESTART IDENTITY;
     UPDATE flags.head SET epoch = replace(gen_random_uuid()::text, '-', ''), revision = 0;
     UPDATE flags.told SET revision = 0;
 """

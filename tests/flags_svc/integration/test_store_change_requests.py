@@ -205,6 +205,7 @@ async def test_requests_are_listed_newest_first(
     made = [await asked(approvals) for _ in range(3)]
     await approvals.reject(made[1].id, BOB)
 
+    assert [each.id for each in made] == ["1", "2", "3"]
     found = await requests.page(limit=9)
     older = await requests.page(before=made[2].id, limit=1)
     open_ones = await requests.page(status=Status.OPEN, limit=9)

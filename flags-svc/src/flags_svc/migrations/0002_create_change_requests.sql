@@ -1,7 +1,7 @@
 -- Changes to protected environments that wait for others to agree.
 -- migrate:up
 CREATE TABLE flags.change_requests (
-    id          text PRIMARY KEY,
+    id          text GENERATED ALWAYS AS (number::text) STORED PRIMARY KEY,
     number      bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     status      text NOT NULL DEFAULT 'open'
         CHECK (status IN ('open', 'applied', 'rejected', 'withdrawn')),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 
 import asyncpg
@@ -14,8 +13,9 @@ from flags_svc.store.content import dump, load, text
 from windsock_kit.errors import ConflictError, NotFoundError
 
 _CREATE = """
-    INSERT INTO flags.change_requests (id, author, comment, needed, created_at, content)
-    VALUES ($1, $2, $3, $4, extract(epoch FROM clock_timestamp()), $5)
+    INSERT INTO flags.change_requests (author, comment, needed, created_at, content)
+    VALUES ($1, $2, $3, extract(epoch FROM clock_timestamp()), $4)
+    RETURNING id
 """
 # $1 one of them, or null for all; $2 a status, or null for any; $3 before which number; $4 how many.
 _READ = """
@@ -74,10 +74,8 @@ class ChangeRequests:
         self, wanted: Sequence[Wanted], *, author: Author, needed: int
     ) -> ChangeRequest:
         """Store a new request."""
-        made = uuid.uuid4().hex
         values = (text(author.name), text(author.comment), needed, _dumped(wanted))
-        await self._pool.execute(_CREATE, made, *values)
-        return await self.get(made)
+        return await self.get(await self._pool.fetchval(_CREATE, *values))
 
     async def get(self, request: str) -> ChangeRequest:
         """Return one request; raises ``NotFoundError``."""
