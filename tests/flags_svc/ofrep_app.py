@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.types import Receive, Scope, Send
 
 from flags_svc.domain.flag import Environment, InEnvironment, ManagedFlag
 from flags_svc.domain.world import Author, Change, Edit, Item, ItemKind, Stored, World
@@ -177,6 +178,36 @@ class Scene:
 def a_scene(**given: Any) -> Scene:
     """Return a process with all of ``FLAGS``."""
     return Scene(Memory(a_world()), **given)
+
+
+class Service:
+    """A process under an address that stays, whatever becomes of the process."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.base = ""
+        self.scene = scene
+        self._state: dict[str, Any] = {}
+
+    async def run(self, scene: Scene, stack: AsyncExitStack) -> None:
+        """Begin to serve ``scene``; the streams of the one before end."""
+        state = await stack.enter_async_context(scene.app.router.lifespan_context(scene.app))
+        before, self.scene, self._state = self.scene, scene, dict(state or {})
+        drop_streams(before)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        await self.scene.app({**scope, "state": self._state}, receive, send)
+
+
+def drop_streams(scene: Scene) -> None:
+    """End all streams of a process, as a network does that fails for a moment."""
+    for each in list(scene.hub._subscriptions):
+        each.end()
 
 
 def _kind(item: Item) -> ItemKind:

@@ -29,8 +29,9 @@ def installed(folder: Path) -> Path:
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
     if int(version.stdout.removeprefix("v").partition(".")[0]) < _OLDEST_NODE:
         pytest.skip(f"Node.js is too old: {version.stdout.strip()}")
-    for name in ("package.json", "package-lock.json", "client.mjs"):
-        shutil.copy(HERE / name, folder)
+    for path in HERE.iterdir():
+        if path.is_file():
+            shutil.copy(path, folder)
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0"]
     try:
         made = subprocess.run(

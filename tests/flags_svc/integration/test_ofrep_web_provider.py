@@ -10,11 +10,17 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from starlette.types import Receive, Send
-from starlette.types import Scope as AsgiScope
 
 from flags_svc.domain.flag import InEnvironment
-from tests.flags_svc.ofrep_app import LIFE_SECONDS, Scene, a_flag, a_scene
+from tests.flags_svc.browser import browsing
+from tests.flags_svc.ofrep_app import (
+    LIFE_SECONDS,
+    Scene,
+    Service,
+    a_flag,
+    a_scene,
+    drop_streams,
+)
 from tests.flags_svc.waiting import until
 from tests.flags_svc.web_client import Line, WebClient, installed, web_client
 from windsock_kit.testing import FakeClock, serving
@@ -25,35 +31,6 @@ ANN = {"targetingKey": "ann"}
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return installed(tmp_path_factory.mktemp("web"))
-
-
-class Service:
-    """A process under an address that stays, whatever becomes of the process."""
-
-    def __init__(self) -> None:
-        self.base = ""
-        self.scene = a_scene()
-        self._state: dict[str, Any] = {}
-
-    async def run(self, scene: Scene, stack: AsyncExitStack) -> None:
-        """Begin to serve ``scene``; the streams of the one before end."""
-        state = await stack.enter_async_context(scene.app.router.lifespan_context(scene.app))
-        before, self.scene, self._state = self.scene, scene, dict(state or {})
-        drop_streams(before)
-
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
-        await self.scene.app({**scope, "state": self._state}, receive, send)
-
-
-def drop_streams(scene: Scene) -> None:
-    for each in list(scene.hub._subscriptions):
-        each.end()
 
 
 @dataclass
@@ -85,13 +62,12 @@ async def page(folder: Path) -> AsyncGenerator[Page]:
 
 @asynccontextmanager
 async def page_before(folder: Path, scene: Scene) -> AsyncGenerator[Page]:
-    service = Service()
+    service = Service(scene)
     async with (
         AsyncExitStack() as stack,
-        serving(service) as base,
+        serving(service) as service.base,
         web_client(folder) as client,
     ):
-        service.base = base
         await service.run(scene, stack)
         yield Page(client, service, stack)
 
@@ -241,3 +217,20 @@ async def test_nothing_is_sent_twice_for_nothing(page: Page) -> None:
 async def test_an_unknown_environment_is_told(page: Page) -> None:
     with pytest.raises(RuntimeError, match="400"):
         await page.start(query={"environment": "nowhere"})
+
+
+async def test_a_page_in_a_browser_at_another_address_follows(folder: Path) -> None:
+    service = Service(a_scene())
+    async with (
+        AsyncExitStack() as stack,
+        serving(service) as service.base,
+        browsing(folder, service.base) as told,
+    ):
+        await service.run(service.scene, stack)
+        assert await told() == {"static": True, "text": "Grüße, 世界"}
+        await until(lambda: len(service.scene.hub) == 1)
+        await service.scene.disable("static")
+        assert await told() == {"static": False, "text": "Grüße, 世界"}
+        drop_streams(service.scene)
+        await service.scene.disable("text")
+        assert await told() == {"static": False, "text": ""}
