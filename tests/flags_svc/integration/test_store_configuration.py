@@ -12,7 +12,9 @@ from flags_svc.domain.world import Author
 from flags_svc.ports import MovedOnError
 from flags_svc.store.configuration import CHANNEL, PostgresConfiguration
 from flags_svc.store.keys import Keys
+from tests.fixtures.servers import RunningPostgres
 from tests.flags_svc.replicas import ANN, a_flag, an_edit, put, started
+from windsock_kit.postgres import open_pool
 
 
 async def test_of_two_commits_at_the_same_moment_one_gets_through(pool: Any) -> None:
@@ -64,3 +66,17 @@ async def test_a_key_is_made_once(pool: Any) -> None:
     assert len(set(made)) == 1
     assert len(made[0]) == 32
     assert await Keys(pool).get("other") != made[0]
+
+
+async def test_what_was_answered_is_there_after_a_crash(own_postgres: RunningPostgres) -> None:
+    url = await own_postgres.new_flags_database("flags")
+    async with open_pool(url, application_name="test", min_size=0, max_size=2) as pool:
+        process = await started(pool)
+        await process.editor.edit(put(a_flag("f")), ANN)
+        own_postgres.kill()
+    await own_postgres.start()
+
+    async with open_pool(url, application_name="test", min_size=0, max_size=2) as pool:
+        configuration = PostgresConfiguration(pool)
+        assert await configuration.load() == process.live.world
+        assert len(await configuration.since(0, limit=9)) == 1

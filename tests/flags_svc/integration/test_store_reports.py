@@ -16,7 +16,7 @@ from flags_svc.housekeeping import (
 )
 from flags_svc.store.applied import Applied
 from flags_svc.store.instances import Instances, Report
-from flags_svc.store.usage import Usage
+from flags_svc.store.usage import MOST, Usage
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0
@@ -100,6 +100,19 @@ async def test_nothing_reported_is_nothing_done(pool: Any) -> None:
     await Instances(pool).record([a_report(used={})])
 
     assert await counted(pool) == 0
+
+
+async def test_counts_that_somebody_made_up_hold_nobody_up(pool: Any) -> None:
+    instances = Instances(pool)
+
+    for sequence in range(3):
+        made_up = [a_report(str(n), sequence, used={("f", "on"): 2**70}) for n in range(3)]
+        await instances.record([*made_up, a_report("a", sequence, used={("g", "on"): 1})])
+
+    assert await Usage(pool).since(0) == {
+        "f": [Used("production", "on", MOST, NOW)],
+        "g": [Used("production", "on", 3, NOW)],
+    }
 
 
 async def test_text_that_postgresql_cannot_hold_is_reported_too(pool: Any) -> None:

@@ -16,15 +16,18 @@ Connection = PoolConnectionProxy
 _DEFAULT = ""
 ROWS = 2_000
 
+# Nobody evaluates so often; a count that somebody made up stays here, and holds nobody else's up.
+MOST = 2**53 - 1
+
 # In the order of the key, so that two who count at once wait for each other and not in a circle.
 _COUNT = """
     INSERT INTO flags.usage AS held (environment, flag, day, variant, count, last_at)
-    SELECT environment, flag, $5::date, variant, sum(count), $6
+    SELECT environment, flag, $5::date, variant, least(sum(count), $7), $6
     FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS g (environment, flag, variant, count)
     GROUP BY environment, flag, variant
     ORDER BY environment, flag, variant
     ON CONFLICT (environment, flag, day, variant) DO UPDATE
-    SET count = held.count + excluded.count, last_at = greatest(held.last_at, excluded.last_at)
+    SET count = least(held.count + excluded.count, $7), last_at = greatest(held.last_at, excluded.last_at)
 """
 _SINCE = """
     SELECT flag, environment, variant, sum(count)::bigint AS count, max(last_at) AS last_at
@@ -75,9 +78,10 @@ async def count(connection: Connection[asyncpg.Record], counts: Counts, *, at: f
         [text(environment) for environment, _, _ in names],
         [text(flag) for _, flag, _ in names],
         [_DEFAULT if variant is None else text(variant) for _, _, variant in names],
-        [counts[name] for name in names],
+        [min(counts[name], MOST) for name in names],
         _day(at),
         at,
+        MOST,
     )
 
 
