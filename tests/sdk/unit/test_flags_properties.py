@@ -58,7 +58,9 @@ edits = st.one_of(
 def test_change_after_change_is_the_same_as_all_at_once(
     steps: list[list[Flag | Segment | tuple[str, str]]], unit: str | None, context: Context
 ) -> None:
-    compiled, whole_flags, whole_segments = CompiledSet(), {}, {}
+    compiled = CompiledSet()
+    whole_flags: dict[str, Flag] = {}
+    whole_segments: dict[str, Segment] = {}
 
     for step in steps:
         changed = {each.key: each for each in step if isinstance(each, Flag)}

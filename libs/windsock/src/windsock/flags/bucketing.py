@@ -60,7 +60,7 @@ def is_in(hashed: int, share: int) -> bool:
 def unit_text(value: object) -> str | None:
     """Return the text of an attribute that is hashed, the same in every language; or ``None``."""
     if isinstance(value, str):
-        return value
+        return str.__str__(value)
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, int):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from windsock.flags.definition import All, Any, Clause, Condition, InSegment, Not
-from windsock.flags.operators import EXISTS, OPERATORS
+from windsock.flags.operators import EXISTS, MATCHES, OPERATORS
 from windsock.flags.shape import InvalidFlagsError, below, bool_of, fields_of, list_of, name_of
 
 MAX_DEPTH = 10
 MAX_CLAUSES = 1_000
 MAX_VALUES = 10_000
+MAX_PATTERNS = 100
 MAX_VALUE = 10_000
 _GROUPS = ("all", "any", "not", "segment")
 
@@ -83,9 +84,10 @@ def _values_of(fields: dict[str, object], path: str, operator: str) -> tuple[obj
     if "value" in fields:
         return (_checked(fields["value"], operator, below(path, "value")),)
     path = below(path, "values")
+    most = MAX_PATTERNS if operator == MATCHES else MAX_VALUES
     return tuple(
         _checked(each, operator, f"{path}[{index}]")
-        for index, each in enumerate(list_of(fields["values"], path, MAX_VALUES))
+        for index, each in enumerate(list_of(fields["values"], path, most))
     )
 
 

@@ -46,7 +46,7 @@ class CompiledSegment:
         self.references = references
         self.nested = {key: segments[key] for key in references.segments if key in segments}
         self.depth: int = 1 + max((each.depth for each in self.nested.values()), default=0)
-        self.cost: int = references.conditions + sum(each.cost for each in self.nested.values())
+        self.cost: int = references.conditions + cost_of(references, self.nested)
         self.problem = problem or self._found_problem()
         if self.problem:
             self.depth = self.cost = 1
@@ -83,6 +83,13 @@ class CompiledSegment:
             return unit not in excluded and (unit in included or rest(unit, context))
 
         return holds
+
+
+def cost_of(references: References, segments: Mapping[str, CompiledSegment]) -> int:
+    """Return how many conditions the segments may ask, each as often as it is named."""
+    return sum(
+        times * segments[key].cost for key, times in references.segments.items() if key in segments
+    )
 
 
 def holds_of(clause: Clause, segments: Mapping[str, CompiledSegment]) -> Holds:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from windsock.flags import patterns
 from windsock.flags.bucketing import hash32
-from windsock.flags.conditions import CompiledSegment, Context, holds_of
+from windsock.flags.conditions import CompiledSegment, Context, cost_of, holds_of
 from windsock.flags.deciding import (
     NOTHING,
     Decide,
@@ -78,6 +78,7 @@ __all__ = [
 # Prerequisites have prerequisites: what one evaluation may ask of others, so that it ends soon.
 MAX_DEPTH = 50
 MAX_COST = 1_000
+MAX_CONDITIONS = 1_000_000
 
 
 class CompiledFlag:
@@ -136,6 +137,8 @@ class CompiledFlag:
             return f"has prerequisites of prerequisites, more than {MAX_DEPTH} deep"
         if self.cost > MAX_COST:
             return f"has more than {MAX_COST} prerequisites, with theirs"
+        if cost_of(references, self.segments) > MAX_CONDITIONS:
+            return f"has segments with more than {MAX_CONDITIONS} conditions"
         return ""
 
     def _first(self, unit: str | None = None, context: Context = NOTHING) -> Evaluation:
@@ -224,7 +227,9 @@ class CompiledSet(dict[str, CompiledFlag]):
             references[key] = references_of_segment(segment)
         needs = {key: each.segments for key, each in references.items()}
         stale = users_of(changed.keys() | removed, needs)
-        for group in in_order(stale & needs.keys(), lambda key: needs[key] & stale & needs.keys()):
+        for group in in_order(
+            stale & needs.keys(), lambda key: needs[key].keys() & stale & needs.keys()
+        ):
             former = {key: changed.get(key) or self.segments[key].segment for key in group}
             for key in group:
                 self.segments.pop(key, None)
@@ -252,7 +257,7 @@ class CompiledSet(dict[str, CompiledFlag]):
                 self.references[key] = references
         needs = {key: each.flags for key, each in self.references.items() if each.flags}
         by_segment = {
-            key for key, each in self.references.items() if each.segments & stale_segments
+            key for key, each in self.references.items() if each.segments.keys() & stale_segments
         }
         stale = users_of(changed.keys() | removed | by_segment, needs)
         stale &= changed.keys() | self.keys()

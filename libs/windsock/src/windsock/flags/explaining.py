@@ -29,6 +29,7 @@ from windsock.flags.deciding import (
 )
 from windsock.flags.definition import (
     EVERYBODY,
+    TARGETING_KEY,
     All,
     Any,
     Clause,
@@ -169,7 +170,9 @@ class _Walk:
         served = settled(flag, serve)
         if served is None or isinstance(served, str):
             return result(flag, served, reason)
-        unit = unit_text(lookup_of(flag.bucket_by)(self._unit, self._context))
+        unit = self._unit
+        if flag.bucket_by != TARGETING_KEY:
+            unit = unit_text(lookup_of(flag.bucket_by)(unit, self._context))
         step["bucket_by"] = {"attribute": flag.bucket_by, "unit": _shown(unit)}
         if unit is None:
             return no_unit(flag)
@@ -181,7 +184,7 @@ class _Walk:
             return serve
         if isinstance(serve, Rollout):
             salt = rollout_salt(flag.key, flag.rollout_salt)
-            hashed = hash32(f"{salt}:{unit}")
+            hashed = hash32(salt + ":" + unit)
             held = is_in(hashed, serve.share)
             step["rollout"] = {
                 **_numbers(salt, hashed, EVERYBODY),
@@ -193,7 +196,7 @@ class _Walk:
 
     def _split(self, split: Split, unit: str, step: Document) -> str:
         salt = split_salt(self._flag.key, self._flag.salt)
-        hashed, total = hash32(f"{salt}:{unit}"), sum(split.weights.values())
+        hashed, total = hash32(salt + ":" + unit), sum(split.weights.values())
         variant = place(split.weights, bucket(hashed, total))
         step["split"] = {**_numbers(salt, hashed, total), "variant": variant}
         return variant
@@ -252,5 +255,5 @@ def _shown(value: AnyType) -> AnyType:
         return float(value)
     if isinstance(value, int) and value.bit_length() <= 53:
         return int(value)
-    text = value if isinstance(value, str) else describe(value)
+    text = value if type(value) is str else describe(value)
     return text[:MAX_SHOWN_TEXT].encode("utf-8", "replace").decode()

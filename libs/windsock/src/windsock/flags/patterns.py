@@ -10,7 +10,10 @@ from typing import Any
 MAX_PATTERN = 512
 # The part of an attribute that is looked at.
 MAX_INPUT = 10_000
-_MAX_MEMORY_BYTES = 1 << 20
+# With either bound alone a short pattern such as ``(a?){1000}`` many times over would hold up a
+# process for seconds: in the worst case each character costs a step for each of the program.
+_MAX_PROGRAM = 3_000
+_MAX_MEMORY_BYTES = 4 << 20
 NEEDED = "needs windsock[flags]"
 
 re2: Any = None
@@ -28,11 +31,13 @@ def wrong(value: object) -> str | None:
     if re2 is None:
         return None
     try:
-        _compiled(value, ignore_case=False)
+        # Ignoring case makes the greater program.
+        size = _compiled(value, ignore_case=True).programsize
     except (re2.error, ValueError) as error:
         reason = error.args[0] if error.args else ""
-        return f"is no regular expression of RE2: {reason!s}"
-    return None
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        return f"is no regular expression of RE2: {text}"
+    return None if size <= _MAX_PROGRAM else "is too large when it is compiled"
 
 
 def test_of(values: tuple[str, ...], ignore_case: bool) -> Callable[[Any], bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from windsock.flags.definition import (
     All,
@@ -22,10 +22,10 @@ from windsock.flags.shape import InvalidFlagsError
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """What flags and segments something names, and of its conditions how many and whether any is a pattern."""
+    """What something names: flags, segments and how often each, conditions, and whether patterns."""
 
     flags: frozenset[str] = frozenset()
-    segments: frozenset[str] = frozenset()
+    segments: Mapping[str, int] = field(default_factory=dict)
     conditions: int = 0
     has_patterns: bool = False
 
@@ -53,15 +53,15 @@ def references_of_clause(clause: Clause) -> References:
 
 
 def _references(flags: frozenset[str], clauses: Iterable[Clause]) -> References:
-    segments: set[str] = set()
+    segments: dict[str, int] = {}
     conditions, has_patterns = 0, False
     for leaf in leaves(clauses):
         if isinstance(leaf, InSegment):
-            segments.add(leaf.segment)
+            segments[leaf.segment] = segments.get(leaf.segment, 0) + 1
         else:
             conditions += 1
             has_patterns = has_patterns or leaf.operator == MATCHES
-    return References(flags, frozenset(segments), conditions, has_patterns)
+    return References(flags, segments, conditions, has_patterns)
 
 
 def leaves(clauses: Iterable[Clause]) -> Iterator[Condition | InSegment]:
