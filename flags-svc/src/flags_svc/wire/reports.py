@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from flags_svc.domain.names import MAX_KEY, MAX_VARIANT
 from flags_svc.store.instances import Report
 from windsock_kit.decoding import reading_json
 
@@ -17,8 +16,9 @@ _INTEGER = 2**53 - 1
 
 Instance = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Name = Annotated[str, Meta(max_length=200)]
-Key = Annotated[str, Meta(min_length=1, max_length=MAX_KEY)]
-Variant = Annotated[str, Meta(min_length=1, max_length=MAX_VARIANT)]
+# Keys and variants that cannot be are those of no flag here, and are passed over as such.
+Key = Annotated[str, Meta(min_length=1, max_length=1_000)]
+Variant = Annotated[str, Meta(min_length=1, max_length=1_000)]
 Count = Annotated[int, Meta(ge=1, le=_INTEGER)]
 Number = Annotated[int, Meta(ge=0, le=_INTEGER)]
 Age = Annotated[float, Meta(ge=0, le=1e10)]
