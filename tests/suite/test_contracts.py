@@ -15,6 +15,8 @@ import adaptive_questions.app
 import adaptive_questions.settings
 import alerts_svc.app
 import alerts_svc.settings
+import flags_svc.app
+import flags_svc.settings
 import llm_simulator.app
 import llm_simulator.settings
 import metrics_svc.app
@@ -42,6 +44,10 @@ SERVICES = {
     "alerts-svc": _service(
         "alerts_svc",
         alerts_svc.app.create_app(alerts_svc.settings.Settings("postgresql://127.0.0.1/none")),
+    ),
+    "flags-svc": _service(
+        "flags_svc",
+        flags_svc.app.create_app(flags_svc.settings.Settings("postgresql://127.0.0.1/none")),
     ),
     "adaptive-questions": _service(
         "adaptive_questions",

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import alerts_svc.settings
+import flags_svc.settings
 import metrics_svc.settings
 from tests.fixtures.servers import REPOSITORY
 from tests.suite.documents import markdown_files, section, table_rows, tracked_files
@@ -71,6 +72,7 @@ def _all_documented() -> set[str]:
 SETTINGS = {
     "metrics-svc": (metrics_svc.settings.Settings, metrics_svc.settings.variable_of),
     "alerts-svc": (alerts_svc.settings.Settings, alerts_svc.settings.variable_of),
+    "flags-svc": (flags_svc.settings.Settings, flags_svc.settings.variable_of),
 }
 
 
@@ -96,7 +98,7 @@ def test_every_setting_that_a_document_names_is_one() -> None:
     named = {
         name
         for path in markdown_files()
-        for name in re.findall(r"\b(?:METRICS|ALERTS)_[A-Z0-9_]+", path.read_text())
+        for name in re.findall(r"\b(?:METRICS|ALERTS|FLAGS)_[A-Z0-9_]+", path.read_text())
     }
 
     known = {variable_of(f.name) for kind, variable_of in SETTINGS.values() for f in fields(kind)}
@@ -202,7 +204,7 @@ def test_the_changelog_has_its_form() -> None:
 
 def test_the_readme_s_endpoints_are_in_the_contracts() -> None:
     paths: dict[str, dict[str, object]] = {}
-    for name in ("metrics", "alerts"):
+    for name in ("metrics", "alerts", "flags"):
         contract = REPOSITORY / f"{name}-svc" / "src" / f"{name}_svc" / "openapi.yaml"
         paths |= yaml.load(contract.read_text(), Loader=yaml.CSafeLoader)["paths"]
     rows = table_rows(section((REPOSITORY / "README.md").read_text(), "What you can ask"))
