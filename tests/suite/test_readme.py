@@ -100,6 +100,17 @@ def test_an_answer_in_the_readme_is_the_answer_to_the_command_before_it(
     assert _part(json.loads(ended.stdout), shown) == shown
 
 
+def test_what_the_readme_changes_is_changed_in_the_answer_after_it(
+    followed: list[subprocess.CompletedProcess[str] | None],
+) -> None:
+    number = next(n for n, block in enumerate(BLOCKS) if "new_ui_dashboard/rollout" in block.text)
+    ended = followed[number]
+
+    assert ended is not None
+    assert '"cards":' in ended.stdout
+    assert '"action":"rollout"' in ended.stdout
+
+
 @pytest.mark.usefixtures("followed")
 def test_sdk_and_plain_http_count_alike(suite: EmbeddedStack) -> None:
     seen = _dashboard(suite, "answer_question")
