@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +92,9 @@ async def a_process(
 
 @asynccontextmanager
 async def served(
-    parts: LiveParts, routes: list[BaseRoute] | None = None, state: Mapping[str, Any] | None = None
+    parts: LiveParts,
+    routes: Sequence[BaseRoute] | None = None,
+    state: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[str]:
     """Serve the routes of the stream, or ``routes``, and give the address."""
 

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from flags_svc.domain.flag import Environment, InEnvironment
 from flags_svc.domain.world import Edit
+from flags_svc.live import mirror
 from tests.flags_svc.processes import Process, a_process
 from tests.flags_svc.replicas import ANN, a_deletion, a_flag, an_edit, wish
 from tests.flags_svc.waiting import mirrored
@@ -81,6 +82,19 @@ async def test_every_change_goes_out_once_whoever_writes_it(
     assert [each["revision"] for each in told] == list(range(3, 13))
     assert [each["previous"] for each in told] == list(range(2, 12))
     assert [each["flags"][0]["key"] for each in told] == [f"f{number}" for number in range(10)]
+
+
+async def test_a_great_change_has_its_listeners_read_the_hash(
+    process: Process, redis_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "MAX_BYTES", 10)
+
+    async with messages(redis) as following:
+        await process.editor.edit(wish(ON), ANN)
+        told = await following()
+
+    assert (told["previous"], told["revision"], told["flags"]) == (3, 3, [])
+    assert orjson.loads((await mirrored(redis_url, 3))["flag:f"]).get("enabled", True)
 
 
 @pytest.mark.parametrize("held", [{}, {"epoch": "another", "revision": "900"}, {"epoch": "x"}])

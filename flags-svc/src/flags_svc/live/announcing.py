@@ -15,6 +15,8 @@ from flags_svc.live import messages
 log = structlog.get_logger(__name__)
 
 MAX_WAITING = 1_000
+# Redis cuts off whoever does not take a message soon; what is greater is read from the database.
+MAX_BYTES = 4 * 2**20
 
 
 class Announcer:
@@ -27,8 +29,11 @@ class Announcer:
 
     async def announce(self, epoch: str, changes: Sequence[Change]) -> None:
         """Have the changes told, in the order of the calls."""
-        if self._redis is not None and not self._waiting.full():
-            self._waiting.put_nowait(messages.write(epoch, changes))
+        if self._redis is None or self._waiting.full():
+            return
+        body = messages.write(epoch, changes)
+        if len(body) <= MAX_BYTES:
+            self._waiting.put_nowait(body)
 
     async def run(self) -> None:
         """Tell whatever waits, for ever; what cannot be told now is dropped, for it is heard of otherwise."""

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from flags_svc.domain.world import Change
 from flags_svc.live import documents
+from flags_svc.live.announcing import MAX_BYTES
 from flags_svc.live.event_id import EventId
 from flags_svc.live.in_force import InForce
 from flags_svc.live.replica import Replica
@@ -111,13 +112,15 @@ class Mirror:
         since = held or here
         message = documents.change(self._replica, environment, since)
         if held is None or message is None:
-            # Whoever listens sees by ``previous`` that it has to read the hash.
             held = None
             message = documents.change(self._replica, environment, here)
             gone: list[str] = []
             come = _fields(found, found.flags, found.segments)
         else:
             gone, come = self._steps(found, held.revision)
+        if message is not None and len(message) > MAX_BYTES:
+            # Whoever listens sees by ``previous`` that it has to read the hash, as when all is new.
+            message = documents.change(self._replica, environment, here)
         expected = ("", "") if held is None else (held.epoch, held.revision)
         channel = f"{PREFIX}{environment}:changes"
         head: list[Any] = [channel, *expected, here.epoch, here.revision, message, len(gone)]
