@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,7 +55,6 @@ class Answers:
         self._streaming = streaming
         self._pages: dict[str, Pages] = {}
         self._frames: dict[str, _Frame] = {}
-        self._counted: Counter[tuple[str, str, str | None]] = Counter()
         self.default_environment = default_environment
 
     def one(self, environment: str, key: str, asked: Asked) -> tuple[int, bytes]:
@@ -91,23 +89,18 @@ class Answers:
 
     def counted(self) -> dict[tuple[str, str, str | None], int]:
         """Take how often, since the last time, which flag of which environment gave which variant."""
-        for environment, pages in self._pages.items():
-            self._count(environment, pages)
-        taken, self._counted = self._counted, Counter()
-        return taken
-
-    def _count(self, environment: str, pages: Pages) -> None:
-        for key, variant, count in pages.counted():
-            self._counted[environment, key, variant] += count
+        return {
+            (environment, key, variant): count
+            for environment, pages in self._pages.items()
+            for (key, variant), count in pages.counted().items()
+        }
 
     def _of(self, environment: str) -> Pages:
-        version = self._version(environment)
-        flags = version.content.compiled
+        flags = self._version(environment).content.compiled
         pages = self._pages.get(environment)
-        if pages is None or pages.flags is not flags:
-            if pages is not None:
-                self._count(environment, pages)
-            pages = self._pages[environment] = Pages(flags, pages)
+        if pages is None:
+            pages = self._pages[environment] = Pages(flags)
+        pages.use(flags)
         return pages
 
     def _version(self, environment: str) -> Version:
