@@ -57,6 +57,9 @@ __all__ = [
 MAX_TOTAL_WEIGHT = (1 << 31) - 1
 MAX_FLAGS = 100_000
 MAX_RULES = 1_000
+MAX_VARIANTS = 1_000
+# So many variants a complaint names.
+MAX_NAMED = 20
 MAX_KEYS = 100_000
 # A user's id may be longer than what people name.
 MAX_KEY = 1_000
@@ -89,11 +92,6 @@ def _document_of(value: object) -> FlagSet:
     found = FlagSet(flags, segments)
     refuse_wrong_references(found)
     return found
-
-
-def read_flags(text: bytes) -> dict[str, Flag]:
-    """Return the flags of a file by key. Raises ``InvalidFlagsError``."""
-    return dict(read_document(text).flags)
 
 
 _OPTIONAL = frozenset(
@@ -240,6 +238,8 @@ def variants_of(value: object, kind: str, path: str) -> dict[str, object]:
     given = object_of(value, path)
     if not given:
         raise InvalidFlagsError(path, "must have at least one variant")
+    if len(given) > MAX_VARIANTS:
+        raise InvalidFlagsError(path, f"must have at most {MAX_VARIANTS} variants")
     convert = _CONVERT[kind]
     variants: dict[str, object] = {}
     for name, each in given.items():
@@ -265,7 +265,8 @@ def type_of(value: object) -> str | None:
 def known(name: object, variants: Collection[str], path: str) -> str:
     """Return ``name``, which must be one of ``variants``."""
     if not isinstance(name, str) or name not in variants:
-        detail = f"{name!r:.200} is none of the variants {', '.join(variants)}"
+        first = ", ".join(list(variants)[:MAX_NAMED])
+        detail = f"{name!r:.200} is none of the variants {first}"
         raise InvalidFlagsError(path, detail, tuple(variants))
     return name
 

@@ -65,7 +65,7 @@ def fields_of(
     fields = object_of(value, path)
     for name in fields:
         if name not in required and name not in optional:
-            raise InvalidFlagsError(below(path, str(name)), "is not known")
+            raise InvalidFlagsError(below(path, str(name)[:MAX_NAME]), "is not known")
     for name in required:
         if name not in fields:
             raise InvalidFlagsError(below(path, name), "is missing")
