@@ -53,6 +53,8 @@ def test_every_setting_can_be_set() -> None:
         ("max_buffer_events", 2.5),
         ("max_batch_events", 5_001),
         ("spool_dir", 7),
+        ("flags_source", "somewhere"),
+        ("flags_redis_url", "http://127.0.0.1:6379"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_reported_and_the_default_stands(

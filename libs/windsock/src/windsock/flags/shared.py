@@ -35,6 +35,10 @@ class RedisFeed:
     ) -> None:
         # Here, as a child forked while a thread imports has half a module for good.
         self._redis: Any = importlib.import_module("redis")
+        retry: Any = importlib.import_module("redis.retry")
+        backoff: Any = importlib.import_module("redis.backoff")
+        # Whoever listens tries again, and tells meanwhile what is wrong.
+        self._no_retry: Any = retry.Retry(backoff.NoBackoff(), 0)
         self._url = url
         self._hash = f"windsock:flags:{environment}"
         self._backup = backup
@@ -45,7 +49,10 @@ class RedisFeed:
     def listen(self, hold: Hold) -> None:
         try:
             client = self._redis.Redis.from_url(
-                self._url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
+                self._url,
+                socket_timeout=_TIMEOUT_SECONDS,
+                socket_connect_timeout=_TIMEOUT_SECONDS,
+                retry=self._no_retry,
             )
             with client, client.pubsub() as channel:
                 channel.subscribe(f"{self._hash}:changes")
