@@ -11,6 +11,7 @@ from flags_svc.domain import actions
 from flags_svc.domain.fields import fields_of
 from flags_svc.domain.names import environment_of
 from flags_svc.domain.rollout import warnings_of
+from flags_svc.domain.times import to_milliseconds
 from flags_svc.ports import Decide
 from flags_svc.routes.asking import Handler, document_of, expected_of
 from flags_svc.routes.changing import changed
@@ -39,7 +40,8 @@ async def rollout(request: Request[State]) -> Response:
     key, expected = named(request, FLAGS.parameter), expected_of(request)
     wish = rollout_of(await document_of(request))
     environment = _or_default(request, wish.environment)
-    now = request.state["clock"]().timestamp()
+    # As precise as it is written, or what begins now would begin in a moment.
+    now = to_milliseconds(request.state["clock"]().timestamp())
     decide = wish.decide(key, environment, now=now, expected=expected)
     return await changed(
         request, "flag", key, decide, warn=lambda flag: warnings_of(flag, environment)
