@@ -294,7 +294,7 @@ OURS = [
 
 @pytest.mark.parametrize("when", OURS, ids=str)
 def test_what_is_exported_gives_in_flagd_what_it_gives_here(when: dict[str, Any]) -> None:
-    items = [
+    items: list[Any] = [
         segment(included=["ann"], excluded=["bob"], when=OURS[0]),
         segment("nobody"),
         rolled(rules=[serve(when)], fallthrough={"variant": "off"}),

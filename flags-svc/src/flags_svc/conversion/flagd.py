@@ -24,6 +24,7 @@ from flags_svc.conversion.outcome import (
     object_at,
     type_of,
 )
+from flags_svc.domain.fields import check_plain
 from windsock_kit.errors import InvalidError
 
 _KNOWN = {"state", "variants", "defaultVariant", "targeting", "metadata"}
@@ -33,6 +34,7 @@ _MAX_DEPTH = 50
 
 def read(value: object, environment: str) -> Converted:
     """Return the flags of a definition file as they are in ``environment``; raises ``InvalidError`` if it is none."""
+    check_plain(value, "")
     given = object_at(value, "")
     if "flags" not in given:
         raise InvalidError("flags is missing: this is no definition of flagd's", path="flags")

@@ -9,6 +9,7 @@ from typing import Any
 from flags_svc.domain.bulk import Given
 from flags_svc.domain.documents import flag_of
 from flags_svc.domain.fields import below
+from flags_svc.domain.flag import ManagedFlag
 from flags_svc.domain.names import check_free
 from windsock_kit.errors import InvalidError
 
@@ -56,6 +57,30 @@ class Converted:
             "different": [_told(note) for note in self.notes if not note.left_out],
         }
 
+    def leave_out(self, path: str, flag: str, detail: str) -> None:
+        """Say that something could not be carried over."""
+        self.notes.append(Note(path, flag, detail, left_out=True))
+
+    def drop_those_that_miss_others(self) -> None:
+        """Leave out flags that ask for others which were left out."""
+        gone = {note.flag for note in self.notes if note.left_out}
+        found = True
+        while found:
+            found = False
+            for each in [*self.given]:
+                item = each.item
+                if not isinstance(item, ManagedFlag):
+                    continue
+                missing = sorted(gone & {need.flag for need in item.prerequisites})
+                if missing:
+                    found = True
+                    gone.add(item.key)
+                    self.given.remove(each)
+                    self.notes = [note for note in self.notes if note.flag != item.key]
+                    self.leave_out(
+                        each.path, item.key, f"it asks for {missing[0]}, which is left out"
+                    )
+
     def take(self, key: str, path: str, convert: Callable[[list[str]], Mapping[str, Any]]) -> None:
         """Take the flag whose document ``convert`` returns; what it appends to its list are differences."""
         different: list[str] = []
@@ -64,10 +89,10 @@ class Converted:
             flag = flag_of({"key": key, **document})
             check_free(key)
         except CannotCarryError as error:
-            self.notes.append(Note(error.path, key, error.detail, left_out=True))
+            self.leave_out(error.path, key, error.detail)
         except InvalidError as error:
             detail = f"{error.path}: {error.detail}" if error.path else error.detail
-            self.notes.append(Note(path, key, detail, left_out=True))
+            self.leave_out(path, key, detail)
         else:
             self.given.append(Given(flag, path))
             self.notes += [Note(path, key, each) for each in dict.fromkeys(different)]
@@ -147,10 +172,19 @@ def object_at(value: object, path: str) -> Document:
 
 
 def list_at(value: object, path: str) -> list[Any]:
-    """Return a list; raises ``InvalidError``."""
+    """Return a list, which is empty when nothing is there; raises ``InvalidError``."""
+    if value is None:
+        return []
     if not isinstance(value, list):
         raise InvalidError("must be a list", path=path)
     return value
+
+
+def objects_at(value: object, path: str) -> list[Document]:
+    """Return a list of objects, which is empty when nothing is there; raises ``InvalidError``."""
+    return [
+        object_at(each, f"{path}[{number}]") for number, each in enumerate(list_at(value, path))
+    ]
 
 
 def member(value: Mapping[str, Any], name: str, path: str) -> Any:
