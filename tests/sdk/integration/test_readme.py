@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.sdk.flag_service import flag_service, switch
 from tests.sdk.receiver import Receiver
 from windsock.settings import Settings, variable
 
 README = Path(__file__).parents[3] / "libs" / "windsock" / "README.md"
+MODEL = {
+    "key": "model",
+    "type": "string",
+    "variants": {"large": "gpt-4o"},
+    "fallthrough": {"variant": "large"},
+}
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
 
 
@@ -35,16 +42,16 @@ def spelled(default: object) -> str:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_every_example_runs(block: str, receiver: Receiver) -> None:
-    script = block.replace(Settings().endpoint, receiver.url)
-
-    ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
-        env={**os.environ, "WINDSOCK_ENDPOINT": receiver.url},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    with flag_service(switch("new_prompt"), MODEL) as service:
+        url = service.url if "ready(" in block else receiver.url
+        ended = subprocess.run(
+            [sys.executable, "-W", "error", "-c", block.replace(Settings().endpoint, url)],
+            env={**os.environ, "WINDSOCK_ENDPOINT": url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     records = re.search(r"\.(record|track)_", block) is not None
