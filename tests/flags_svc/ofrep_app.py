@@ -66,6 +66,12 @@ FLAGS = [
     a_flag("by-company", fallthrough=Rollout(50_000, "on"), bucket_by="company"),
     a_flag("germans-half", rules=(Rule(GERMANS, HALVES),)),
     a_flag("bad~key:a.b|c"),
+    # Values, though many a client would take them for none.
+    a_flag("false", variants={"zero": False, "off": True}),
+    a_flag("zero", "integer", {"zero": 0, "off": 1}),
+    a_flag("empty", "string", {"zero": "", "off": "x"}),
+    a_flag("empty-object", "object", {"zero": {}, "off": {"a": 1}}),
+    a_flag("zero-fraction", "float", {"zero": 0.0, "off": 1.5}),
 ]
 
 

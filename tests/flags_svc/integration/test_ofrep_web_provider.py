@@ -100,6 +100,19 @@ async def test_all_flags_are_there_from_the_start(page: Page) -> None:
     assert (company["value"], company["errorCode"]) == (True, "INVALID_CONTEXT")
 
 
+async def test_zero_is_a_value(page: Page) -> None:
+    await page.start()
+    for key, zero, otherwise in (
+        ("false", False, True),
+        ("empty", "", "y"),
+        ("zero", 0, 2),
+        ("zero-fraction", 0, 2.5),
+        ("empty-object", {}, {"b": 2}),
+    ):
+        found = await page.client.details(key, otherwise)
+        assert (found["value"], found["variant"]) == (zero, "zero")
+
+
 async def test_a_change_arrives_by_itself(page: Page) -> None:
     await page.start()
     await page.connected()

@@ -8,7 +8,7 @@ from flags_svc.ofrep.versions import Versions
 from flags_svc.wire.ofrep import connected_event, refetch_event
 
 # How long a client should wait before it connects again.
-_RETRY_MILLISECONDS = 1_000
+_RETRY_MILLISECONDS = 500
 # A comment: clients do not see it, and proxies take the connection for one in use.
 _HEARTBEAT = b":\n\n"
 
