@@ -81,6 +81,17 @@ async def test_of_many_changes_by_many_none_is_missed(database: str, redis_url: 
         assert len(one.replica.compiled("production")) == 61
 
 
+async def test_a_message_that_nobody_can_read_harms_nobody(database: str, redis_url: str) -> None:
+    async with two(database, redis_url=redis_url) as (one, other):
+        await heard_by(redis_url, 2)
+        async with Redis.from_url(redis_url) as client:
+            for body in (b"", b"\xff", b'{"epoch":"e","changes":[{"revision":1}]}'):
+                await client.publish(CHANNEL, body)
+        await one.editor.edit(wish(ON), ANN)
+
+        await until(lambda: other.variant() == "on")
+
+
 async def heard_by(url: str, number: int) -> None:
     """Wait until so many processes listen."""
     async with Redis.from_url(url) as client, asyncio.timeout(30):

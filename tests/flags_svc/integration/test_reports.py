@@ -15,6 +15,7 @@ from flags_svc.domain.flag import Environment
 from flags_svc.domain.world import Edit
 from flags_svc.instruments import Instruments
 from flags_svc.live import reception as receptions
+from flags_svc.live import standing
 from flags_svc.live.reception import Reception
 from flags_svc.routes import reports
 from flags_svc.store.applied import Applied
@@ -83,7 +84,10 @@ async def scene(flags_url: str, pool: Any) -> AsyncGenerator[Scene]:
             yield Scene(process, reception, client, pool)
 
 
-async def test_every_process_is_shown_with_what_it_lacks(scene: Scene) -> None:
+async def test_every_process_is_shown_with_what_it_lacks(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "LAG_SECONDS", 600.0)
     assert (await scene.report(1)).status_code == 204
     await scene.change()
 
