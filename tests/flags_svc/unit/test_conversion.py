@@ -124,7 +124,7 @@ def test_what_is_odd_is_read_or_refused(read: Read, whole: Any, data: st.DataObj
     value = deepcopy(whole)
     for _ in range(data.draw(st.integers(0, 2))):
         where, key = data.draw(st.sampled_from(places(value)))
-        where[key] = data.draw(ODD)
+        where[key] = deepcopy(data.draw(ODD))
 
     try:
         converted = read(value, "production")

@@ -241,10 +241,10 @@ def test_a_flag_that_has_no_equal_is_left_out(fields: dict[str, Any], path: str)
 def test_what_refers_to_itself_ends() -> None:
     value = {**definition({"if": [{"$ref": "a"}, "red"]}), "$evaluators": {"a": {"$ref": "a"}}}
     deep: Any = "red"
-    for _ in range(60):
+    for _ in range(28):
         deep = {"if": [True, deep]}
     negated: Any = X
-    for _ in range(60):
+    for _ in range(28):
         negated = {"!": negated}
 
     for given_ in (value, definition(deep), definition({"if": [negated, "red"]})):

@@ -29,7 +29,7 @@ from windsock_kit.errors import InvalidError
 
 _KNOWN = {"state", "variants", "defaultVariant", "targeting", "metadata"}
 _FLAG_KEY = {"var": "$flagd.flagKey"}
-_MAX_DEPTH = 50
+_MAX_DEPTH = 25
 
 
 def read(value: object, environment: str) -> Converted:

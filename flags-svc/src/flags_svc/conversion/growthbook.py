@@ -197,7 +197,7 @@ class _Feature:
         return self._names[text]
 
     def _typed(self, value: Any) -> Any:
-        kind = self._given.get("valueType")
+        kind = str(self._given.get("valueType"))
         # The API tells all values as texts.
         if isinstance(value, str) and kind in {"boolean", "number", "json"}:
             try:

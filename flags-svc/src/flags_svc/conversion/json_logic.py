@@ -31,7 +31,7 @@ ALWAYS: Clause = {"all": []}
 NEVER: Clause = {"any": []}
 # No version goes before it (Semantic Versioning 2.0.0, section 11).
 _LEAST = "0.0.0-0"
-_MAX_DEPTH = 50
+_MAX_DEPTH = 25
 
 
 class Conditions:

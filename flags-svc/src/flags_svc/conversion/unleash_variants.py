@@ -119,7 +119,7 @@ class Variants:
             payload = object_at(each.get("payload") or {}, f"{path}.payload") or None
             if payloads.setdefault(name, payload) != payload:
                 raise CannotCarryError(path, f"the variant {name!r:.50} has several values")
-        types = {each and each.get("type") for each in payloads.values()}
+        types = {"" if each is None else str(each.get("type")) for each in payloads.values()}
         if types == {"number"}:
             return "float", {name: _float(each, self._path) for name, each in payloads.items()}
         if types == {"json"}:
