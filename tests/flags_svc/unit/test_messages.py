@@ -12,6 +12,14 @@ from flags_svc.live.messages import UnreadableError
 from tests.flags_svc.memory import PRODUCTION, MemoryConfiguration
 from tests.flags_svc.replicas import a_deletion, a_flag, an_edit
 
+WRONG: tuple[dict[str, Any], ...] = (
+    {"revision": "1"},
+    {"kind": "rule"},
+    {"item": {"key": "t"}},
+    {"item": {"key": "s", "when": {"attribute": 1}}},
+    {"item": []},
+    {"key": None},
+)
 GOOD: dict[str, Any] = {
     "revision": 1,
     "version": 1,
@@ -44,17 +52,7 @@ def test_what_is_told_is_what_is_heard() -> None:
         b"{}",
         b'{"epoch":"e","changes":[{}]}',
         b"[" * 100_000,
-        *(
-            orjson.dumps({"epoch": "e", "changes": [GOOD | wrong]})
-            for wrong in (
-                {"revision": "1"},
-                {"kind": "rule"},
-                {"item": {"key": "t"}},
-                {"item": {"key": "s", "when": {"attribute": 1}}},
-                {"item": []},
-                {"key": None},
-            )
-        ),
+        *(orjson.dumps({"epoch": "e", "changes": [GOOD | wrong]}) for wrong in WRONG),
     ],
 )
 def test_what_cannot_be_read_is_told_apart(body: bytes) -> None:
