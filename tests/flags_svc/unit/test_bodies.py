@@ -10,7 +10,7 @@ import pytest
 from flags_svc.domain import decisions
 from flags_svc.domain.flag import Step
 from flags_svc.domain.rollout import Stage
-from flags_svc.wire.bodies import Question, RolloutWish, planned_of, question_of, rollout_of
+from flags_svc.wire.bodies import RolloutWish, planned_of, rollout_of
 from flags_svc.wire.changes import change_document, change_of
 from tests.flags_svc.worlds import after, changes, flag, in_environment, world
 from windsock.flags.definition import Rollout, Split
@@ -93,25 +93,6 @@ def test_a_step_that_was_done_cannot_be_planned() -> None:
         planned_of({"steps": [{"at": AT, "enabled": True, "done_at": AT}]})
 
     assert refused.value.path == "steps[0].done_at"
-
-
-def test_a_question_is_read() -> None:
-    assert question_of({}) == Question()
-    assert question_of({"context": {"a": 1}, "environment": "staging", "revision": 7}) == Question(
-        {"a": 1}, "staging", 7
-    )
-
-
-@pytest.mark.parametrize(
-    ("body", "path"),
-    [({"context": []}, "context"), ({"revision": 0}, "revision"), ({"user": 1}, "user")],
-    ids=["context", "revision", "unknown"],
-)
-def test_a_wrong_question_is_refused(body: Any, path: str) -> None:
-    with pytest.raises(InvalidError) as refused:
-        question_of(body)
-
-    assert refused.value.path == path
 
 
 def test_a_deletion_travels_as_json() -> None:

@@ -176,7 +176,9 @@ def test_what_is_used_cannot_be_deleted(kind: Any, key: str, users: list[str]) -
         segment(),
         segment("all", when={"any": [{"segment": "staff"}]}),
         rolled(rules=[by_segment("staff")]),
-        flag("user", prerequisites=NEEDS_NEW),
+        segment("apart"),
+        rolled("other", environment="staging", rules=[by_segment("all")]),
+        flag("user", prerequisites=[{"flag": "other", "variants": ["on"]}, *NEEDS_NEW]),
     )
 
     with pytest.raises(ConflictError, match=" is used by ") as refused:

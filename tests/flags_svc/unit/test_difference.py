@@ -63,6 +63,12 @@ def test_an_inserted_rule_moves_no_other() -> None:
     ]
 
 
+def test_an_added_rule_is_told_alone() -> None:
+    (found,) = difference(rolled(rules=[rule("1")]), rolled(rules=[rule("1"), rule("2")]))
+
+    assert found == {"path": "environments.production.rules[1]", "after": rule("2")}
+
+
 def test_another_order_of_a_split_is_a_difference() -> None:
     (found,) = difference(
         rolled(fallthrough={"split": {"on": 1, "off": 1}}),

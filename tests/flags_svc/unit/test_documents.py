@@ -211,6 +211,18 @@ def test_only_a_boolean_has_variants_of_its_own() -> None:
     assert refused.value.path == "variants"
 
 
+@pytest.mark.parametrize("name", ["default_variant", "off_variant"])
+def test_only_a_boolean_chooses_its_variants_by_itself(name: str) -> None:
+    fields = {"key": "a", "type": "string", "variants": {"x": "1"}}
+    chosen = {"default_variant": "x", "off_variant": "x"}
+    del chosen[name]
+
+    with pytest.raises(InvalidError) as refused:
+        flag_of({**fields, **chosen})
+
+    assert (refused.value.path, refused.value.allowed) == (name, ["x"])
+
+
 def test_what_is_allowed_is_told() -> None:
     with pytest.raises(InvalidError) as refused:
         flag(default_variant="red")

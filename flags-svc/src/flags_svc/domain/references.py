@@ -6,21 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 
 from flags_svc.domain.flag import Environment, InEnvironment, ManagedFlag
 from flags_svc.domain.world import Edit, Item, ItemKind, World
-from windsock.flags.definition import All, Any, Clause, Condition, InSegment, Not, Segment
+from windsock.flags.definition import Clause, Condition, InSegment, Not, Segment
 
 
 def segments_in(clause: Clause) -> Iterator[str]:
     """Return the segments that a clause asks for, those in it too."""
-    match clause:
-        case InSegment(segment):
-            yield segment
-        case Not(inner):
-            yield from segments_in(inner)
-        case All(clauses) | Any(clauses):
-            for each in clauses:
-                yield from segments_in(each)
-        case Condition():
-            return
+    if isinstance(clause, InSegment):
+        yield clause.segment
+    elif isinstance(clause, Not):
+        yield from segments_in(clause.clause)
+    elif not isinstance(clause, Condition):
+        for each in clause.clauses:
+            yield from segments_in(each)
 
 
 def segments_of_segment(segment: Segment) -> frozenset[str]:

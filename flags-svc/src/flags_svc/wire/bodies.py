@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flags_svc.domain.actions import progressive_rollout, rollout
@@ -16,7 +16,6 @@ from flags_svc.domain.fields import (
     object_of,
     refusing,
     text_of,
-    whole_of,
 )
 from flags_svc.domain.flag import Step
 from flags_svc.domain.rollout import Stage
@@ -94,26 +93,6 @@ def planned_of(value: object) -> tuple[str | None, tuple[Step, ...]]:
         if step.done_at is not None:
             raise InvalidError("a new step is to come", path=f"steps[{index}].done_at")
     return _environment(fields), steps
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """For whom a flag is to be evaluated, and where; ``revision`` is ``None`` for now."""
-
-    context: Mapping[str, Any] = field(default_factory=dict)
-    environment: str | None = None
-    revision: int | None = None
-
-
-def question_of(value: object) -> Question:
-    """Return for whom a flag is to be evaluated; raises ``InvalidError``."""
-    fields = fields_of(value, "", ("context", "environment", "revision"))
-    revision = fields.get("revision")
-    return Question(
-        object_of(fields.get("context", {}), "context"),
-        _environment(fields),
-        None if revision is None else whole_of(revision, "revision", 1, (1 << 53) - 1),
-    )
 
 
 def _environment(fields: Mapping[str, Any]) -> str | None:
