@@ -233,3 +233,23 @@ def test_a_service_that_is_down_is_a_problem_with_when_to_retry(stack: EmbeddedS
         assert answer.headers["retry-after"] == "2"
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["code"] == "unavailable"
+
+
+def test_tokens_in_addresses_are_not_logged_when_services_are_down(stack: EmbeddedStack) -> None:
+    stack.up()
+    os.kill(stack.pid("launcher"), signal.SIGSTOP)
+    for service in ("flags-svc", "alerts-svc"):
+        os.kill(stack.pid(service), signal.SIGKILL)
+    secret = ["/ofrep/v1/sse?token=s3cret", "/api/alerts/links/s3cret"]
+
+    down = wait_until(
+        lambda: all(httpx.get(stack.gateway + path).status_code == 503 for path in secret), 10
+    )
+    other = httpx.get(f"{stack.gateway}/api/feature-flags/other?a=1")
+    logs = [path.read_text() for path in (stack.folder / "logs").glob("gateway*")]
+    os.kill(stack.pid("launcher"), signal.SIGCONT)
+
+    assert down
+    assert other.status_code == 503
+    assert any("/api/feature-flags/other?a=1" in log for log in logs), "failures are logged"
+    assert not any("s3cret" in log for log in logs)
