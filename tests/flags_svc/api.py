@@ -33,7 +33,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Return the body of an answer to ``path`` below the service's prefix, which must have this status."""
-        given = {} if body is None else {"json": body}
+        given: dict[str, Any] = {} if body is None else {"json": body}
         answer = await self.client.request(method, FLAGS + path, headers=headers, **given)
         assert answer.status_code == status, answer.text
         return answer.json() if answer.content else None

@@ -36,7 +36,7 @@ async def test_a_rollout_keeps_who_is_in_and_lets_the_last_leave_first(api: Api)
     async def who() -> set[str]:
         return {user for user in USERS if await api.gives("rolled", user) == "on"}
 
-    shares = {}
+    shares: dict[int, set[str]] = {}
     for percentage in (10, 25, 60, 25, 10):
         answer = await api.do("POST", "/rolled/rollout", {"percentage": percentage})
         assert production(answer)["fallthrough"]["rollout"]["percentage"] == percentage

@@ -31,7 +31,7 @@ async def test_a_flag_is_made_read_changed_and_removed(api: Api) -> None:
         FLAGS,
         json={"key": "life", "type": "string", "variants": {"a": "x", "b": "y"},
               "default_variant": "a", "off_variant": "b"},
-        headers={"X-Windsock-Actor": "Zoë".encode(), "X-Windsock-Comment": "to begin"},
+        headers={b"X-Windsock-Actor": "Zoë".encode(), b"X-Windsock-Comment": b"to begin"},
     )  # fmt: skip
     read = await api.client.get(FLAGS + "/life")
     patched = await api.client.patch(FLAGS + "/life", json={"description": "Changed."})
@@ -139,7 +139,8 @@ async def test_pages_follow_each_other_without_a_gap(api: Api) -> None:
     for number in range(5):
         await api.make(f"page-{number}", owner="pages")
 
-    found, after = [], {}
+    found: list[str] = []
+    after: dict[str, str] = {}
     while True:
         page = await api.get("", owner="pages", limit=2, **after)
         found += [flag["key"] for flag in page["flags"]]

@@ -189,8 +189,10 @@ async def test_who_asks_is_told_in_readable_characters_only(api: Api) -> None:
     body = {"key": "by-whom", "type": "boolean"}
 
     long = await api.client.post(FLAGS, json=body, headers={"X-Windsock-Actor": "x" * 201})
-    odd = await api.client.post(FLAGS, json=body, headers={"X-Windsock-Comment": b"a\xe2\x80\xaeb"})
-    latin = await api.client.post(FLAGS, json=body, headers={"X-Windsock-Actor": b"Zo\xeb"})
+    odd = await api.client.post(
+        FLAGS, json=body, headers={b"X-Windsock-Comment": b"a\xe2\x80\xaeb"}
+    )
+    latin = await api.client.post(FLAGS, json=body, headers={b"X-Windsock-Actor": b"Zo\xeb"})
 
     assert (long.status_code, long.json()["path"]) == (422, "X-Windsock-Actor")
     assert (odd.status_code, odd.json()["path"]) == (422, "X-Windsock-Comment")

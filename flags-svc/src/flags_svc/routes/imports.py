@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,13 +11,18 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flags_svc.domain.bulk import Given, OnConflict, export, import_items, items_of
+from flags_svc.conversion import flagd, flagd_export, growthbook, unleash
+from flags_svc.conversion.outcome import Converted
+from flags_svc.domain.bulk import OnConflict, export, import_items, items_of
+from flags_svc.domain.importing import kept_elsewhere
+from flags_svc.domain.projection import project_world
 from flags_svc.domain.world import Edit, World
 from flags_svc.routes.asking import author_of, json_of
 from flags_svc.routes.changing import PREFIX, requested
 from flags_svc.state import State
 from flags_svc.wire.imports import outcome_view
 from windsock_kit.body import read_body
+from windsock_kit.errors import InvalidError
 from windsock_kit.parameters import Parameters
 from windsock_kit.resources import resource
 from windsock_kit.responses import json
@@ -34,18 +39,61 @@ class YesNo(StrEnum):
 
 
 class Wanted(StrEnum):
-    """In which words the flags are told."""
+    """In whose words the flags are told."""
 
     WINDSOCK = "windsock"
+    FLAGD = "flagd"
+
+
+class Source(StrEnum):
+    """Whose words an import is in."""
+
+    WINDSOCK = "windsock"
+    FLAGD = "flagd"
+    UNLEASH = "unleash"
+    GROWTHBOOK = "growthbook"
+
+
+_READ: Mapping[Source, Callable[[Any, str], Converted]] = {
+    Source.FLAGD: flagd.read,
+    Source.UNLEASH: unleash.read,
+    Source.GROWTHBOOK: growthbook.read,
+}
 
 
 async def tell(request: Request[State]) -> Response:
-    """Tell everything that is configured, as it can be imported again."""
-    asked = Parameters(request.query_params, "format")
-    asked.one_of("format", Wanted)
+    """Tell everything that is configured, as it can be imported again; to others, one environment of it."""
+    asked = Parameters(request.query_params, "format", "environment")
+    wanted = asked.one_of("format", Wanted) or Wanted.WINDSOCK
+    environment = _environment(request, asked, wanted is Wanted.WINDSOCK)
     world = request.state["live"].world
-    told = await asyncio.to_thread(export, world)
-    return json({"epoch": world.epoch, "revision": world.revision, **told})
+    if environment is None:
+        told = await asyncio.to_thread(export, world)
+        return json({"epoch": world.epoch, "revision": world.revision, **told})
+    written, notes = await asyncio.to_thread(
+        lambda: flagd_export.write(project_world(world, environment))
+    )
+    # flagd passes over what it does not know beside the flags, but for its own metadata.
+    headers = {"X-Windsock-Notes": str(len(notes))}
+    return json(written, headers=headers)
+
+
+def _environment(request: Request[State], asked: Parameters, all_of_them: bool) -> str | None:
+    """Return the environment that others' words are about; ours are about all."""
+    given = asked.text("environment")
+    if all_of_them:
+        if given is not None:
+            raise InvalidError(
+                "windsock's own words are about all environments", path="environment"
+            )
+        return None
+    name = given or request.state["default_environment"]
+    known = request.state["live"].world.environments
+    if name not in known:
+        raise InvalidError(
+            f"there is no environment {name[:100]!r}", path="environment", allowed=sorted(known)
+        )
+    return name
 
 
 @dataclass(slots=True)
@@ -58,30 +106,37 @@ class _Seen:
 
 async def take(request: Request[State]) -> Response:
     """Make or replace all items of a document, or none of them."""
-    asked = Parameters(request.query_params, "format", "on_conflict", "dry_run")
+    asked = Parameters(request.query_params, "format", "environment", "on_conflict", "dry_run")
+    source = asked.one_of("format", Source) or Source.WINDSOCK
+    environment = _environment(request, asked, source is Source.WINDSOCK)
     on_conflict = asked.one_of("on_conflict", OnConflict) or OnConflict.REPLACE
     dry_run = asked.one_of("dry_run", YesNo) is YesNo.YES
-    asked.one_of("format", Wanted)
-    given, notes = await _given(request)
-    decide, seen = import_items(given, on_conflict), _Seen()
-
-    def noting(world: World) -> Sequence[Edit]:
-        seen.world, seen.edits = world, decide(world)
-        return [] if dry_run else seen.edits
-
-    outcome = await request.state["approvals"].edit(noting, author_of(request))
-    if outcome.request is not None:
-        return requested(outcome.request, request.state["live"].world)
-    assert seen.world is not None
-    told = outcome_view(seen.world, seen.edits, given=len(given), notes=notes, dry_run=dry_run)
-    return json({**told, "revision": request.state["live"].revision})
-
-
-async def _given(request: Request[State]) -> tuple[list[Given], list[Any]]:
     body = await read_body(
         request, max_bytes=MAX_IMPORT_BYTES, max_decompressed_bytes=MAX_IMPORT_BYTES
     )
-    return await asyncio.to_thread(lambda: items_of(json_of(body))), []
+    converted = await asyncio.to_thread(_converted, body, source, environment)
+    seen = _Seen()
+
+    def decide(world: World) -> Sequence[Edit]:
+        given = converted.given
+        if environment is not None:
+            given = kept_elsewhere(world, given, environment)
+        seen.world, seen.edits = world, import_items(given, on_conflict)(world)
+        return [] if dry_run else seen.edits
+
+    outcome = await request.state["approvals"].edit(decide, author_of(request))
+    if outcome.request is not None:
+        return requested(outcome.request, request.state["live"].world)
+    assert seen.world is not None
+    told = outcome_view(seen.world, seen.edits, converted, dry_run=dry_run)
+    return json({**told, "revision": request.state["live"].revision})
+
+
+def _converted(body: bytes, source: Source, environment: str | None) -> Converted:
+    found = json_of(body)
+    if environment is None:
+        return Converted(items_of(found))
+    return _READ[source](found, environment)
 
 
 routes = [

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from flags_svc.conversion.outcome import Converted
 from flags_svc.domain.deciding import part_of
 from flags_svc.domain.world import Edit, World
 
 
 def outcome_view(
-    world: World, edits: Sequence[Edit], *, given: int, notes: Sequence[Any], dry_run: bool
+    world: World, edits: Sequence[Edit], converted: Converted, *, dry_run: bool
 ) -> dict[str, Any]:
     """Return which items an import makes or replaces in ``world``, and what could not be carried over."""
     created: list[str] = []
@@ -18,11 +19,13 @@ def outcome_view(
     for edit in edits:
         there = edit.key in part_of(world, edit.kind)
         (replaced if there else created).append(f"{edit.kind} {edit.key}")
+    told = converted.document()
     return {
         "dry_run": dry_run,
-        "given": given,
+        "given": len(converted.given),
         "created": created,
         "replaced": replaced,
-        "unchanged": given - len(edits),
-        "notes": list(notes),
+        "unchanged": len(converted.given) - len(edits),
+        "left_out": told["left_out"],
+        "different": told["different"],
     }
