@@ -149,6 +149,16 @@ def test_a_rollout_that_does_little_is_told() -> None:
     ]
 
 
+def test_a_schedule_that_enabling_would_end_is_told() -> None:
+    half = {"rollout": {"percentage": 50, "variant": "on"}}
+    found = rolled(enabled=False, fallthrough=half, schedule=TO_COME)
+
+    assert warnings_of(found, "production")[1:] == [
+        "to enable it by hand ends the schedule: enable it, and roll out again"
+    ]
+    assert warnings_of(flag(environments={"production": {}}), "production") == []
+
+
 def test_a_progressive_rollout_begins_at_once() -> None:
     found = after(
         world(rolled()), actions.progressive_rollout("new", "production", STAGES, now=NOW)

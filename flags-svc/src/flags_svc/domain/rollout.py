@@ -71,6 +71,8 @@ def warnings_of(flag: ManagedFlag, environment: str) -> list[str]:
             f"{flag.key} is disabled in {environment}: everybody gets {flag.off_variant!r}"
             " until it is enabled"
         )
+        if any(step.done_at is None for step in what.schedule):
+            warnings.append("to enable it by hand ends the schedule: enable it, and roll out again")
     otherwise = flag.off_variant if found.otherwise is None else found.otherwise
     if found.serve == otherwise:
         warnings.append(f"who is in and who is not both get {otherwise!r}")

@@ -74,7 +74,7 @@ def done(flag: ManagedFlag, what: InEnvironment, at: float) -> InEnvironment:
 
 
 def _after(flag: ManagedFlag, at: float) -> ManagedFlag | None:
-    if flag.archived:
+    if flag.archived or not any(what.schedule for what in flag.environments.values()):
         return None
     environments = {
         name: done(flag, what, at)
