@@ -16,7 +16,7 @@ from windsock.counters import log
 class Endpoint:
     """Uses no proxy and follows no redirect, so that the key stays between the two."""
 
-    def __init__(self, address: str, *, api_key: str | None = None) -> None:
+    def __init__(self, address: str, *, api_key: str | None = None, warns: bool = True) -> None:
         url = urlsplit(address)
         self._secure = url.scheme == "https"
         self._host = url.hostname or ""
@@ -25,7 +25,7 @@ class Endpoint:
         self._headers = {"User-Agent": "windsock-python"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
-            if not self._secure and not _is_loopback(self._host):
+            if warns and not self._secure and not _is_loopback(self._host):
                 log.warning("the API key travels unencrypted to %s", self._host)
 
     def headers(self, **more: str) -> dict[str, str]:

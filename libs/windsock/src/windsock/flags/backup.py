@@ -12,6 +12,7 @@ from typing import Any
 
 from windsock.counters import log
 from windsock.flags.reading import InvalidFlagsError, read_document
+from windsock.flags.shape import undisturbed
 from windsock.flags.versions import Version, from_snapshot, version_of
 from windsock.flags.writing import flag_document, segment_document
 
@@ -67,10 +68,11 @@ class Backup:
             raise ValueError("it is of another kind")
         if head.get("blake2b") != _digest(body):
             raise ValueError("it is damaged")
-        document = json.loads(body)
-        if document["environment"] != self._environment:
-            raise ValueError(f"it is of environment {document['environment']!r}")
-        return from_snapshot(document)
+        with undisturbed():
+            document = json.loads(body)
+            if document["environment"] != self._environment:
+                raise ValueError(f"it is of environment {document['environment']!r}")
+            return from_snapshot(document)
 
     def _document(self, version: Version) -> dict[str, Any]:
         # What this SDK cannot read, the next one may.

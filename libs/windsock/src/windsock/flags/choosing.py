@@ -29,7 +29,7 @@ def chosen(settings: Settings) -> FlagSource:
     if name == "file" and settings.flags_file is not None:
         return WatchedSource(FileFeed(settings.flags_file), environment=settings.environment)
     if name == "service":
-        endpoint = Endpoint(settings.endpoint, api_key=settings.api_key)
+        endpoint = _endpoint(settings)
         feed = StreamFeed(
             endpoint,
             settings.environment,
@@ -57,7 +57,12 @@ def _shared(settings: Settings, url: str) -> FlagSource:
         message = "flags from Redis need windsock[flags]"
         log.warning("flags: %s", message)
         return MemorySource(NoFlags(PROVIDER_NOT_READY, message), name="redis")
-    return _remote(feed, settings, Endpoint(settings.endpoint, api_key=settings.api_key))
+    return _remote(feed, settings, _endpoint(settings))
+
+
+def _endpoint(settings: Settings) -> Endpoint:
+    # That of the collector warns of a key that travels unencrypted.
+    return Endpoint(settings.endpoint, api_key=settings.api_key, warns=False)
 
 
 def _remote(feed: Feed, settings: Settings, endpoint: Endpoint) -> FlagSource:

@@ -10,6 +10,7 @@ from typing import Any
 
 from windsock.flags.evaluation import PROVIDER_NOT_READY
 from windsock.flags.reading import InvalidFlagsError
+from windsock.flags.shape import undisturbed
 from windsock.flags.versions import NoFlags, OutOfStepError, Version, after_change, from_snapshot
 from windsock.flags.watching import FeedError, Hold
 
@@ -104,6 +105,10 @@ class RedisFeed:
 
     def _load(self, client: Any, hold: Hold) -> None:
         fields: dict[bytes, bytes] = client.hgetall(self._hash)
+        with undisturbed():
+            self._put(fields, hold)
+
+    def _put(self, fields: dict[bytes, bytes], hold: Hold) -> None:
         try:
             document = {
                 "epoch": fields.get(b"epoch", b"").decode(),

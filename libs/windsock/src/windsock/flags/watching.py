@@ -109,6 +109,7 @@ class WatchedSource:
         follower: Follower | None = None,
         pace: Pace | None = None,
         exit_timeout_seconds: float = 2.0,
+        jitter: Callable[..., float] = full_jitter,
     ) -> None:
         self.told: Callable[[Notice], None] = _nobody
         self.pace = pace or Pace()
@@ -120,6 +121,7 @@ class WatchedSource:
         self._feed = feed
         self._follower = follower
         self._exit_timeout = exit_timeout_seconds
+        self._jitter = jitter
         self._closed = False
         self._problem = self.version.message if isinstance(self.version, NoFlags) else ""
         self._told_kind = ""
@@ -266,7 +268,7 @@ class WatchedSource:
             else:
                 self.trouble(NoFlags(problem.code, str(problem)))
             failures += 1
-            wait = full_jitter(failures, cap=self.pace.longest_wait)
+            wait = self._jitter(failures, cap=self.pace.longest_wait)
             if problem.after_seconds is not None:
                 wait += min(problem.after_seconds, self.pace.silence)
             self._worker.stopping.wait(wait)
