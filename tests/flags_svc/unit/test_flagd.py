@@ -112,6 +112,14 @@ def test_versions_are_compared_as_in_flagd(operator: str, version: str) -> None:
         assert ours(value, "colour", context) == theirs(value, "colour", context)
 
 
+@pytest.mark.parametrize("name", ["==", "===", "!=", "!=="])
+def test_what_is_nothing_is_not_there(name: str) -> None:
+    value = definition({"if": [{name: [{"var": "x"}, None]}, "red", "blue"]})
+
+    for context in ({}, {"x": "a"}, {"x": ""}):
+        assert ours(value, "colour", context) == theirs(value, "colour", context)
+
+
 def test_shared_evaluators_are_looked_up() -> None:
     value = {
         **definition({"if": [{"$ref": "staff"}, "red", None]}),
@@ -403,6 +411,16 @@ def test_what_flagd_cannot_say_is_left_out(item: Any) -> None:
 
     assert [*document["flags"]] == ["other"]
     assert [(note.flag, note.left_out) for note in notes] == [("new", True)]
+
+
+def test_what_differs_is_told_once() -> None:
+    split = {"split": {"on": 1, "off": 1}}
+
+    _, notes = exported(
+        rolled(rules=[{**by_segment("staff"), "serve": split}], fallthrough=split), segment()
+    )
+
+    assert [note.detail for note in notes] == [DRAWN_ANEW]
 
 
 def test_what_is_left_to_the_caller_is_left_out() -> None:
