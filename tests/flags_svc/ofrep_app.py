@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -81,8 +82,14 @@ class Memory:
 
     world: World
     changes: list[Change] = field(default_factory=list)
+    away: bool = False
+    asked: int = 0
 
     async def head(self) -> Head:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise OSError("the database is away")
         return Head(self.world.epoch, self.world.revision)
 
     async def load(self) -> World:

@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 from collections import Counter
 from collections.abc import AsyncGenerator
@@ -341,6 +342,26 @@ async def test_who_has_heard_of_more_than_is_known_here_is_given_that(
         assert by_key(response)["static"]["value"] is True
     told = await every(client, params={"flagConfigEtag": heard, "flagConfigLastModified": "1"})
     assert by_key(told)["static"]["value"] is False
+
+
+async def test_many_who_have_heard_of_more_are_one_question(
+    client: httpx.AsyncClient, scene: Scene
+) -> None:
+    await scene.put(replace(FLAGS[0], environments={}), elsewhere=True)
+    heard = {"flagConfigEtag": str(EventId(scene.live.world.epoch, 8))}
+    told = await asyncio.gather(*(every(client, params=heard) for _ in range(20)))
+    assert {by_key(each)["static"]["value"] for each in told} == {False}
+    assert scene.configuration.asked == 1
+
+
+async def test_who_has_heard_of_what_cannot_be_read_is_given_what_is_known(
+    client: httpx.AsyncClient, scene: Scene
+) -> None:
+    scene.configuration.away = True
+    heard = {"flagConfigEtag": str(EventId(scene.live.world.epoch, 10**18))}
+    response = await every(client, params=heard)
+    assert by_key(response)["static"]["value"] is True
+    assert scene.configuration.asked == 2
 
 
 async def test_as_long_as_nothing_is_known_clients_come_again() -> None:

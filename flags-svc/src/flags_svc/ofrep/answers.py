@@ -18,6 +18,7 @@ from flags_svc.version import VERSION
 from flags_svc.wire.ofrep import Asked, RefusedError, tell_set, tell_streams, unknown_flag
 from windsock.flags.evaluation import GENERAL
 from windsock_kit.errors import NotFoundError, UnavailableError
+from windsock_kit.postgres import unavailable
 
 STREAM_PATH: Final = "/ofrep/v1/sse"
 # One more whenever the same flags would be answered otherwise.
@@ -55,6 +56,7 @@ class Answers:
         self._streaming = streaming
         self._pages: dict[str, Pages] = {}
         self._frames: dict[str, _Frame] = {}
+        self._reading: asyncio.Task[None] | None = None
         self.default_environment = default_environment
 
     def one(self, environment: str, key: str, asked: Asked) -> tuple[int, bytes]:
@@ -81,11 +83,21 @@ class Answers:
 
     async def catch_up_with(self, event_id: str) -> None:
         """Read what is missing if a client has heard, from another process, of what is not known here yet."""
-        heard, own = EventId.read(event_id), self._live.position
-        if heard is not None and heard.epoch == own.epoch and heard.revision > own.revision:
-            with suppress(TimeoutError, UnavailableError):
-                async with asyncio.timeout(_CATCH_UP_SECONDS):
-                    await self._live.catch_up()
+        heard = EventId.read(event_id)
+        # Whoever reads already may have begun before the change.
+        for _ in range(2):
+            own = self._live.position
+            if heard is None or heard.epoch != own.epoch or heard.revision <= own.revision:
+                return
+            # A thousand pages come at once, and one reading is enough for all of them.
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._read())
+            await asyncio.shield(self._reading)
+
+    async def _read(self) -> None:
+        with suppress(UnavailableError), unavailable("what a client has heard of cannot be read"):
+            async with asyncio.timeout(_CATCH_UP_SECONDS):
+                await self._live.catch_up()
 
     def counted(self) -> dict[tuple[str, str, str | None], int]:
         """Take how often, since the last time, which flag of which environment gave which variant."""

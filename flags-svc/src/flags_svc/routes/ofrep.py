@@ -39,13 +39,10 @@ class _Endpoint:
             return
         try:
             answer = await self.answer(scope, receive, headers)
-        except RefusedError as error:
-            key = scope["path_params"].get("key")
-            answer = error.status, error.body(key), _told(error.headers.items())
-        except ServiceError as error:
-            refused = RefusedError.because(error)
-            key = scope["path_params"].get("key")
-            answer = refused.status, refused.body(key), _told(refused.headers.items())
+        except (RefusedError, ServiceError) as error:
+            refused = RefusedError.because(error) if isinstance(error, ServiceError) else error
+            body = refused.body(scope["path_params"].get("key"))
+            answer = refused.status, body, _told(refused.headers.items())
         await _respond(send, headers, *answer)
 
     async def answer(
@@ -101,17 +98,19 @@ async def _asked(scope: Scope, receive: Receive, headers: dict[bytes, bytes]) ->
 
 async def _body(receive: Receive, limit: int) -> bytes:
     """Return a body as it was sent."""
-    body, more = b"", True
+    parts: list[bytes] = []
+    size, more = 0, True
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            while more and len(body) <= limit:
+            while more and size <= limit:
                 part, more = await _part(receive)
-                body += part
+                parts.append(part)
+                size += len(part)
     except TimeoutError:
         raise SlowBodyError(f"the body did not arrive within {BODY_SECONDS:g} seconds") from None
-    if len(body) > limit:
+    if size > limit:
         raise TooLargeError(f"the body is over the limit of {limit} bytes")
-    return body
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def _part(receive: Receive) -> tuple[bytes, bool]:
