@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 from windsock.flags.definition import All, Any, Clause, Condition, InSegment, Not
 from windsock.flags.operators import EXISTS, MATCHES, OPERATORS
 from windsock.flags.shape import InvalidFlagsError, below, bool_of, fields_of, list_of, name_of
@@ -65,8 +67,9 @@ def _condition_of(value: object, path: str) -> Condition:
     if ignore_case and not operator.has_case:
         raise InvalidFlagsError(below(path, "ignore_case"), f"{name} has no case to ignore")
     return Condition(
-        name_of(fields["attribute"], below(path, "attribute")),
-        name,
+        # The same few names come again and again; one copy of each will do.
+        intern(str.__str__(name_of(fields["attribute"], below(path, "attribute")))),
+        intern(str.__str__(name)),
         _values_of(fields, path, name),
         bool_of(fields.get("negate", False), below(path, "negate")),
         ignore_case,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from windsock.flags.clauses import clause_of
@@ -78,13 +78,13 @@ def read_document(text: bytes) -> FlagSet:
 def _document_of(value: object) -> FlagSet:
     fields = fields_of(value, "", required=("flags",), optional=("segments",))
     flags: dict[str, Flag] = {}
-    for index, each in enumerate(list_of(fields["flags"], "flags", MAX_FLAGS)):
+    for index, each in _released(list_of(fields["flags"], "flags", MAX_FLAGS)):
         flag = flag_of(each, path := f"flags[{index}]")
         if flag.key in flags:
             raise InvalidFlagsError(f"{path}.key", f"{flag.key!r} is there twice")
         flags[flag.key] = flag
     segments: dict[str, Segment] = {}
-    for index, each in enumerate(list_of(fields.get("segments", []), "segments", MAX_FLAGS)):
+    for index, each in _released(list_of(fields.get("segments", []), "segments", MAX_FLAGS)):
         segment = segment_of(each, path := f"segments[{index}]")
         if segment.key in segments:
             raise InvalidFlagsError(f"{path}.key", f"{segment.key!r} is there twice")
@@ -92,6 +92,13 @@ def _document_of(value: object) -> FlagSet:
     found = FlagSet(flags, segments)
     refuse_wrong_references(found)
     return found
+
+
+def _released(values: list[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield the elements and let go of each, so that a great file is not in memory twice."""
+    for index in range(len(values)):
+        each, values[index] = values[index], None
+        yield index, each
 
 
 _OPTIONAL = frozenset(

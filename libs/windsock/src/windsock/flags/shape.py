@@ -95,7 +95,7 @@ def list_of(value: object, path: str, most: int) -> list[Any]:
         raise InvalidFlagsError(path, "must be a list")
     if len(value) > most:
         raise InvalidFlagsError(path, f"must have at most {most} elements")
-    return list(value)
+    return value if isinstance(value, list) else list(value)
 
 
 def name_of(value: object, path: str, most: int = MAX_NAME) -> str:

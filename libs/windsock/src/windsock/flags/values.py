@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = date(1970, 1, 1).toordinal()
 # RFC 3339; a date alone is its first moment, and without a zone it is in UTC.
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)"
@@ -45,7 +45,7 @@ def instant(value: object) -> float | None:
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
         return aware.timestamp()
     if isinstance(value, date):
-        return (datetime(value.year, value.month, value.day, tzinfo=UTC) - _EPOCH).total_seconds()
+        return (value.toordinal() - _EPOCH) * 86_400
     return None
 
 
@@ -55,7 +55,7 @@ def _written(text: str) -> float | None:
         return None
     day, hours, minutes, seconds, fraction, sign, ahead, minutes_ahead = found.groups()
     try:
-        days = (datetime.fromisoformat(day).replace(tzinfo=UTC) - _EPOCH).days
+        days = date.fromisoformat(day).toordinal() - _EPOCH
     except ValueError:
         return None
     if hours is None:
