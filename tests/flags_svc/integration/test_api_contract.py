@@ -200,3 +200,5 @@ async def test_whatever_is_asked_is_answered_as_documented(
         output, _ = await process.communicate()
 
     assert process.returncode == 0, output.decode()
+    operations = len(list(CONTRACT.operations()))
+    assert f"Tested: {operations - len(STREAMS)}\n" in output.decode()

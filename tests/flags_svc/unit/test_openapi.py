@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from importlib.resources import files
 from typing import get_args
@@ -66,7 +66,7 @@ def examples() -> Iterator[tuple[str, object]]:
             yield schema, node["example"]
 
 
-READERS = {
+READERS: Mapping[str, Callable[[object], object]] = {
     "FlagBody": flag_of,
     "EnvironmentBody": environment_item_of,
     "RolloutBody": rollout_of,
