@@ -178,7 +178,7 @@ def test_redis_may_be_killed_and_come_back(follow: Follow) -> None:
         told.until(lambda: "stale" in told.kinds)
         assert client.is_enabled("f")
         with running_redis(folder, port=int(url.rsplit(":", 1)[1].split("/")[0])):
-            mirror.put(switch("f", on=False), told=False)
+            mirror.put(switch("f", on=False))
             told.until(lambda: client.status().revision == 2)
             assert client.status().connected
             assert client.close(PATIENCE_SECONDS)
