@@ -104,6 +104,13 @@ class FeatureFlags:
         default: str | None = None,
     ) -> str | None:
         """Return the name of the variant."""
+        try:
+            entry = self._entries[key]
+            if entry.fixed is None:
+                found = self._decided(entry, user_id, context)
+                return default if found.variant is None else found.variant
+        except Exception:  # noqa: BLE001, S110
+            pass
         found = self.details(key, user_id, context)
         return default if found.variant is None else found.variant
 
