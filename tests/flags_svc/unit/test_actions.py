@@ -70,7 +70,7 @@ def test_an_archived_flag_is_left_alone() -> None:
         ({"variant": "off"}, None, Rollout(25_000, "on")),
         ({"variant": "third"}, None, Rollout(25_000, "on", "third")),
         ({"variant": "third"}, "third", Rollout(25_000, "third")),
-        ({"split": {"on": 1, "off": 1}}, None, Rollout(25_000, Split({"on": 1, "off": 1}))),
+        ({"split": {"on": 1, "off": 1}}, None, Rollout(25_000, "on")),
         ({"split": {"on": 1, "off": 1}}, "on", Rollout(25_000, "on")),
         (
             {"rollout": {"percentage": 1, "variant": "third", "otherwise": "on"}},
@@ -103,6 +103,21 @@ def test_what_is_rolled_out_goes_by_what_there_is(
     found = after(before, actions.rollout("new", "production", 25_000, serve=serve))
 
     assert in_environment(found).fallthrough == expected
+
+
+def test_a_share_of_a_flag_with_many_variants_is_split_as_all_users_were() -> None:
+    split = {"split": {"small": 1, "large": 1}}
+    before = flag(
+        type="string",
+        variants={"small": "s", "large": "l"},
+        default_variant="small",
+        off_variant="small",
+        environments={"production": {"enabled": True, "fallthrough": split}},
+    )
+
+    found = after(world(before), actions.rollout("new", "production", 25_000))
+
+    assert in_environment(found).fallthrough == Rollout(25_000, Split({"small": 1, "large": 1}))
     assert in_environment(found).enabled
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from flags_svc.domain.flag import InEnvironment, ManagedFlag, Step
-from windsock.flags.definition import EVERYBODY, Rollout, Split
+from windsock.flags.definition import BOOLEAN, EVERYBODY, Rollout, Split
 from windsock.flags.writing import percentage_of
 from windsock_kit.errors import InvalidError
 
@@ -25,15 +25,16 @@ def rolled_out(
 ) -> InEnvironment:
     """Return what a flag does when ``share`` of the users get ``serve``; ``None`` is what is rolled out now.
 
-    That is what the present rollout or split gives, else the default variant. Who got another
-    variant than that so far keeps it as long as not in.
+    That is what the present rollout or split gives, else the default variant. A boolean flag's
+    split gives way to the default variant: 25 % of such a flag means that 25 % have it on. Who got
+    another variant than that so far keeps it as long as not in.
     """
     now = what.fallthrough
     otherwise: str | None = None
     if isinstance(now, Rollout):
         serve, otherwise = serve or now.serve, now.otherwise
     elif isinstance(now, Split):
-        serve = serve or now
+        serve = serve or (flag.default_variant if flag.type == BOOLEAN else now)
     else:
         serve = serve or flag.default_variant
         if now not in {None, serve, flag.off_variant}:
