@@ -41,7 +41,7 @@ def _has_cards(suite: EmbeddedStack) -> bool:
 
 
 def _comes_to_have_cards(suite: EmbeddedStack, flag: str, percentage: int) -> bool:
-    body = {"percentage": percentage, "environment": "production", "variant": "on"}
+    body = {"percentage": percentage, "environment": "production"}
     changed = httpx.post(f"{flag}/rollout", json=body).raise_for_status().json()
     assert changed["environments"]["production"]["enabled"]
     return wait_until(lambda: _has_cards(suite) is bool(percentage), SECONDS)
