@@ -33,7 +33,7 @@ from flags_svc.settings import Settings
 from flags_svc.state import State
 from flags_svc.store.applied import Applied
 from flags_svc.store.change_requests import ChangeRequests
-from flags_svc.store.configuration import PostgresConfiguration
+from flags_svc.store.configuration import ANSWER_SECONDS, PostgresConfiguration
 from flags_svc.store.history import History
 from flags_svc.store.instances import Instances
 from flags_svc.store.keys import Keys
@@ -63,6 +63,8 @@ def _pool(settings: Settings) -> AbstractAsyncContextManager[Pool]:
         application_name="flags-svc",
         min_size=1,
         max_size=settings.database_pool_size,
+        # The time that the pool itself takes to give up a connection comes on top.
+        command_timeout=ANSWER_SECONDS,
     )
 
 

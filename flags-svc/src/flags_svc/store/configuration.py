@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -13,11 +15,15 @@ from flags_svc.domain.world import Author, Change, Edit, ItemKind, Stored, World
 from flags_svc.ports import Head, MovedOnError
 from flags_svc.store.content import dump, load, text
 from windsock_kit.errors import ConflictError
+from windsock_kit.postgres import impatient
 
 Connection = PoolConnectionProxy
 CHANNEL = "flags_changed"
-# A whole suite's flags in one commit take longer than a question.
-COMMIT_SECONDS = 30.0
+# A database that says nothing is as good as none; whoever waits for it is told so, and holds up the next one.
+ANSWER_SECONDS = 5.0
+# A whole suite's flags take longer than a question.
+MOST_SECONDS = 30.0
+SECONDS_PER_EDIT = 0.01
 
 _HEAD = "SELECT epoch, revision FROM flags.head"
 _ITEMS = """
@@ -96,21 +102,24 @@ class PostgresConfiguration:
 
     async def head(self) -> Head:
         """Return how far the database is."""
-        row = await self._pool.fetchrow(_HEAD)
+        async with self._connection(ANSWER_SECONDS) as connection:
+            row = await connection.fetchrow(_HEAD)
         assert row is not None
         return Head(row["epoch"], row["revision"])
 
     async def load(self) -> World:
         """Read everything, at one revision."""
         async with (
-            self._pool.acquire() as connection,
+            self._connection(MOST_SECONDS) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             return await _world(connection)
 
     async def since(self, revision: int, *, limit: int) -> Sequence[Change]:
         """Return the changes after ``revision``, oldest first, at most ``limit``."""
-        return [change_of(row) for row in await self._pool.fetch(_SINCE, revision, limit)]
+        async with self._connection(ANSWER_SECONDS) as connection:
+            rows = await connection.fetch(_SINCE, revision, limit)
+        return [change_of(row) for row in rows]
 
     async def commit(
         self, edits: Sequence[Edit], *, epoch: str, base: int, author: Author
@@ -124,17 +133,19 @@ class PostgresConfiguration:
         if not edits:
             return []
         author = replace(author, name=text(author.name), comment=text(author.comment))
-        rows = await self._pool.fetch(
-            _COMMIT,
-            *(epoch, base, author.name, author.comment),
-            [edit.kind for edit in edits],
-            [edit.key for edit in edits],
-            [edit.action for edit in edits],
-            [None if edit.item is None else dump(edit.item) for edit in edits],
-            CHANNEL,
-            author.request,
-            timeout=COMMIT_SECONDS,
-        )
+        seconds = min(MOST_SECONDS, max(ANSWER_SECONDS, len(edits) * SECONDS_PER_EDIT))
+        async with self._connection(seconds) as connection:
+            rows = await connection.fetch(
+                _COMMIT,
+                *(epoch, base, author.name, author.comment),
+                [edit.kind for edit in edits],
+                [edit.key for edit in edits],
+                [edit.action for edit in edits],
+                [None if edit.item is None else dump(edit.item) for edit in edits],
+                CHANNEL,
+                author.request,
+                timeout=seconds,
+            )
         if not rows:
             await self._check_open(author.request)
             raise MovedOnError(f"revision {base} of {epoch} is no longer the head")
@@ -142,6 +153,12 @@ class PostgresConfiguration:
             Change(base + number, row["version"], row["at"], author, edit)
             for number, (row, edit) in enumerate(zip(rows, edits, strict=True), 1)
         ]
+
+    @asynccontextmanager
+    async def _connection(self, seconds: float) -> AsyncGenerator[Connection[asyncpg.Record]]:
+        """Borrow a connection for so long at most; raises ``TimeoutError``."""
+        async with asyncio.timeout(seconds), impatient(self._pool) as connection:
+            yield connection
 
     async def _check_open(self, request: str) -> None:
         status = await self._pool.fetchval(_STATUS, request) if request else None
@@ -163,7 +180,7 @@ async def _world(connection: Connection[asyncpg.Record]) -> World:
     head = await connection.fetchrow(_HEAD)
     assert head is not None
     parts: dict[ItemKind, dict[str, Stored[Any]]] = {kind: {} for kind in get_args(ItemKind)}
-    for row in await connection.fetch(_ITEMS):
+    for row in await connection.fetch(_ITEMS, timeout=MOST_SECONDS):
         parts[row["kind"]][row["key"]] = Stored(
             load(row["kind"], row["key"], row["content"]),
             row["version"],
