@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import asyncpg
 
 from tests.faults.alerting.chronicle import Chronicle
-from tests.faults.alerting.fault_proxy import (
+from tests.faults.alerting.service import AlertsService
+from tests.faults.fault_proxy import (
     BlackHole,
     FaultProxy,
     Latency,
@@ -18,7 +19,6 @@ from tests.faults.alerting.fault_proxy import (
     Slicer,
     Toxic,
 )
-from tests.faults.alerting.service import AlertsService
 from tests.faults.service import until
 
 # Until the other replica acts, or the same one again, and has looked at everything: the lease and a few evaluations.

@@ -19,10 +19,10 @@ from tests.alerts_svc.receivers import WebhookReceiver, running
 from tests.alerts_svc.simulation.checker import check
 from tests.alerts_svc.simulation.facts import Facts
 from tests.faults.alerting.chronicle import Chronicle
-from tests.faults.alerting.fault_proxy import fault_proxy
 from tests.faults.alerting.nemesis import DEEDS, Nemesis, mended
 from tests.faults.alerting.scripted_metrics import ScriptedMetrics
 from tests.faults.alerting.service import AlertsService, rule
+from tests.faults.fault_proxy import fault_proxy
 from tests.faults.service import until
 
 AlertsFor = Callable[..., AlertsService]

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.alerts_svc.receivers import WebhookReceiver
-from tests.faults.alerting.fault_proxy import FaultProxy, Latency, fault_proxy
 from tests.faults.alerting.scripted_metrics import ScriptedMetrics
 from tests.faults.alerting.service import AlertsService, rule
 from tests.faults.alerting.telling import News, eventually, of, said, stays, told
+from tests.faults.fault_proxy import FaultProxy, Latency, fault_proxy
 from tests.faults.service import Service, collector, until
 from tests.fixtures.servers import RunningPostgres
 

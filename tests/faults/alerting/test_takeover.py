@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.alerts_svc.receivers import WebhookReceiver, running
-from tests.faults.alerting.fault_proxy import BlackHole, FaultProxy, fault_proxy
 from tests.faults.alerting.scripted_metrics import ScriptedMetrics
 from tests.faults.alerting.service import PATIENT, AlertsService, rule
 from tests.faults.alerting.telling import News, eventually, of, stays, told
+from tests.faults.fault_proxy import BlackHole, FaultProxy, fault_proxy
 from tests.faults.service import until
 
 AlertsFor = Callable[..., AlertsService]

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from tests.faults.alerting.fault_proxy import (
+from tests.faults.fault_proxy import (
     Bandwidth,
     BlackHole,
     FaultProxy,
