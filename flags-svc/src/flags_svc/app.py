@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from flags_svc.approvals import Approvals
+from flags_svc.approvals import FINISH_SECONDS, Approvals
 from flags_svc.clients.alerts import open_alerts
 from flags_svc.domain.world import Author
 from flags_svc.editor import LiveEditor
@@ -161,6 +161,7 @@ async def _running(
         )
         editor = LiveEditor(configuration, parts.replica, parts.announcer)
         requests = ChangeRequests(pool)
+        approvals = Approvals(editor, requests)
         tokens = StreamTokens(seconds=settings.stream_token_seconds)
         remote = _ofrep(settings, parts, tokens)
         reception = Reception(
@@ -171,6 +172,7 @@ async def _running(
         loops = [
             PeriodicLoop("found", founding.tick, interval=FOUND_SECONDS, registry=registry),
             _scheduling(parts.replica, editor, registry),
+            PeriodicLoop("approvals", approvals.finish, interval=FINISH_SECONDS, registry=registry),
             _tidying(pool, registry),
         ]
         async with (
@@ -184,7 +186,7 @@ async def _running(
                 "live": parts.replica,
                 "hub": parts.hub,
                 "sdk_events": parts.sdk_events,
-                "approvals": Approvals(editor, requests),
+                "approvals": approvals,
                 "requests": requests,
                 "history": History(pool),
                 "usage": Usage(pool),

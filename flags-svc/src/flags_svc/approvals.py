@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import structlog
+
 from flags_svc.domain.approval import needs_approval
 from flags_svc.domain.change_request import (
     ChangeRequest,
-    StaleRequestError,
     Status,
     Wanted,
+    agreed,
     check_may_agree,
     check_open,
-    edits_of,
     wanted,
 )
 from flags_svc.domain.world import Author, Change, Edit, World
 from flags_svc.ports import Decide, Editor
 from flags_svc.store.change_requests import ChangeRequests
-from windsock_kit.errors import ConflictError
+from windsock_kit.errors import ConflictError, ServiceError, UnavailableError
 from windsock_kit.postgres import unavailable
+
+log = structlog.get_logger(__name__)
+
+# Sooner than anybody would look whether it has come into force.
+FINISH_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +74,28 @@ class Approvals:
     async def approve(self, request: str, voter: Author) -> Outcome:
         """Note that somebody agrees, and apply the request once enough do.
 
-        Raises ``StaleRequestError`` if its items have changed meanwhile; it stays open then, to be withdrawn.
+        Raises ``StaleRequestError`` if its items have changed meanwhile; it stays open then, to be
+        withdrawn. Raises ``ConflictError`` if the environment is better protected by now.
         """
         with unavailable():
             check_may_agree(await self._requests.get(request), voter.name)
             held = await self._requests.vote(request, voter, agrees=True)
         return await self._apply(held) if held.enough else Outcome(request=held)
+
+    async def finish(self) -> None:
+        """Apply what enough others agree to, and whoever was to apply it has not."""
+        try:
+            with unavailable():
+                left = await self._requests.left()
+        except UnavailableError:
+            return
+        for request in left:
+            try:
+                await self._apply(request)
+            except ServiceError as error:
+                log.info("request_not_applied", request=request.id, reason=error.detail)
+            else:
+                log.warning("request_applied_late", request=request.id)
 
     async def reject(self, request: str, voter: Author) -> ChangeRequest:
         """Note that somebody does not agree, which is the end of the request; its author withdraws it so."""
@@ -88,11 +110,11 @@ class Approvals:
     async def _apply(self, request: ChangeRequest) -> Outcome:
         author = replace(request.author, request=request.id)
         try:
-            changes = await self._editor.edit(lambda world: edits_of(world, request), author)
-        except StaleRequestError:
+            changes = await self._editor.edit(lambda world: agreed(world, request), author)
+        except ConflictError:
             with unavailable():
                 now = await self._requests.get(request.id)
-            # Another process has applied it in the same moment, and that is what has changed.
+            # Another process has applied it in the same moment.
             if now.status is not Status.APPLIED:
                 raise
             return Outcome(request=now)

@@ -119,6 +119,72 @@ async def test_one_person_agrees_once_and_never_to_his_own(
     assert not is_enabled(process)
 
 
+@pytest.mark.parametrize("name", ["Ann", "anonymous"])
+async def test_nobody_agrees_to_his_own_under_no_name(
+    process: Process, approvals: Approvals, name: str
+) -> None:
+    made = await asked(approvals)
+
+    with pytest.raises(ConflictError):
+        await approvals.approve(made.id, Author(name))
+
+
+async def test_the_same_name_in_capitals_counts_once(
+    process: Process, approvals: Approvals
+) -> None:
+    made = await asked(approvals)
+
+    await approvals.approve(made.id, BOB)
+    await approvals.approve(made.id, Author("Bob"))
+
+    assert not is_enabled(process)
+
+
+async def test_who_is_better_protected_by_now_needs_more_to_agree(
+    process: Process, approvals: Approvals
+) -> None:
+    made = await asked(approvals)
+    more = replace(PROTECTED, approvals=3)
+    await process.editor.edit(wish(Edit("environment", "production", more, "patch")), ANN)
+
+    await approvals.approve(made.id, BOB)
+    with pytest.raises(ConflictError, match="3 others must agree by now, and 2 do"):
+        await approvals.approve(made.id, EVE)
+    assert not is_enabled(process)
+    await approvals.approve(made.id, Author("joe"))
+
+    assert is_enabled(process)
+
+
+async def test_what_enough_agreed_to_is_applied_though_the_last_of_them_died(
+    process: Process, approvals: Approvals, requests: ChangeRequests, pool: Any
+) -> None:
+    made = await asked(approvals)
+    await approvals.approve(made.id, BOB)
+    await requests.vote(made.id, EVE, agrees=True)
+
+    await approvals.finish()
+    assert not is_enabled(process)
+    await pool.execute("UPDATE flags.votes SET at = at - 60")
+    await approvals.finish()
+
+    assert is_enabled(process)
+    assert (await requests.get(made.id)).status is Status.APPLIED
+
+
+async def test_what_could_not_be_applied_does_not_come_by_surprise(
+    process: Process, approvals: Approvals, requests: ChangeRequests, pool: Any
+) -> None:
+    made = await asked(approvals)
+    await approvals.approve(made.id, BOB)
+    await requests.vote(made.id, EVE, agrees=True)
+
+    await pool.execute("UPDATE flags.votes SET at = at - 7200")
+    await approvals.finish()
+
+    assert not is_enabled(process)
+
+
 async def test_a_kill_waits_for_nobody(process: Process, approvals: Approvals) -> None:
     made = await asked(approvals)
     await approvals.approve(made.id, BOB)

@@ -35,10 +35,15 @@ def guarded(*items: Any) -> World:
         decisions.patch("environment", "production", {"approvals": 1}),
         decisions.create(rolled("other")),
         decisions.create(flag("other", environments={"production": {"schedule": LATER}})),
+        decisions.create(flag("other", off_variant="on")),
+        decisions.create(
+            flag("other", type="string", variants={"a": "A"}, default_variant="a", off_variant="a")
+        ),
     ],
     ids=[
         *("rollout", "archive", "delete", "variant", "off", "salt", "schedule", "environment"),
         *("segment", "protection", "new", "new scheduled"),
+        *("new off", "new text"),
     ],
 )
 def test_what_changes_a_protected_environment_needs_others(decide: Any) -> None:

@@ -39,6 +39,7 @@ def test_a_report_says_how_far_a_process_is_and_what_it_evaluated() -> None:
     ("wrong", "path"),
     [
         ({"instance": "x"}, "instance"),
+        ({"instance": GOOD["instance"] + "\n"}, "instance"),
         ({"kind": "service"}, "kind"),
         ({"revision": -1}, "revision"),
         ({"revision": True}, "revision"),

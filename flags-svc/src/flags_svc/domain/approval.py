@@ -20,8 +20,8 @@ _NOTHING = InEnvironment()
 def needs_approval(world: World, edits: Iterable[Edit]) -> Mapping[str, int]:
     """Return how many others must agree, by protected environment in which the edits change what flags do.
 
-    Empty: nobody needs to. A flag that is made and does nothing yet changes nothing, and to
-    disable one is always free.
+    Empty: nobody needs to. A flag that is made and gives everybody ``false`` changes nothing,
+    and to disable one is always free.
     """
     serious = [edit for edit in edits if edit.action != KILL]
     return {
@@ -71,7 +71,10 @@ def _does_anything(flag: ManagedFlag | None, environment: str) -> bool:
     if flag is None or flag.archived:
         return False
     what = flag.environments.get(environment, _NOTHING)
-    return what.enabled or any(step.done_at is None for step in what.schedule)
+    if what.enabled or any(step.done_at is None for step in what.schedule):
+        return True
+    # A disabled flag gives its off variant, to who had the caller's default so far.
+    return flag.variants[flag.off_variant] is not False
 
 
 def _written(flag: ManagedFlag | None, environment: str) -> bytes:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from flags_svc.domain.approval import needs_approval
 from flags_svc.domain.checking import checked
-from flags_svc.domain.world import Author, Edit, ItemKind, Stored, World
+from flags_svc.domain.world import ANONYMOUS, Author, Edit, ItemKind, Stored, World
 from windsock_kit.errors import ConflictError
 
 
@@ -62,7 +63,8 @@ class ChangeRequest:
     @property
     def approvals(self) -> int:
         """How many others agree."""
-        return sum(vote.agrees for vote in self.votes if vote.name != self.author.name)
+        names = {vote.name.casefold() for vote in self.votes if vote.agrees}
+        return len(names - {self.author.name.casefold()})
 
     @property
     def enough(self) -> bool:
@@ -100,10 +102,21 @@ def check_open(request: ChangeRequest) -> None:
 
 
 def check_may_agree(request: ChangeRequest, name: str) -> None:
-    """Raise ``ConflictError`` for who asked for it: others must agree."""
+    """Raise ``ConflictError`` for who asked for it, or does not say who they are: others must agree."""
     check_open(request)
-    if name == request.author.name:
+    if name.casefold() == request.author.name.casefold():
         raise ConflictError(f"{name} asked for it; somebody else must agree")
+    if name == ANONYMOUS:
+        raise ConflictError("whoever agrees must say who they are, by X-Windsock-Actor")
+
+
+def agreed(world: World, request: ChangeRequest) -> Sequence[Edit]:
+    """Return what is to be done; raises as ``edits_of`` does, and ``ConflictError`` if more must agree by now."""
+    edits = edits_of(world, request)
+    needed = max(needs_approval(world, edits).values(), default=0)
+    if request.approvals < needed:
+        raise ConflictError(f"{needed} others must agree by now, and {request.approvals} do")
+    return edits
 
 
 def _version(world: World, kind: ItemKind, key: str) -> int:

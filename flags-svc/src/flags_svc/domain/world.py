@@ -12,6 +12,8 @@ from windsock.flags.definition import Segment
 ItemKind: TypeAlias = Literal["flag", "segment", "environment"]
 Item: TypeAlias = ManagedFlag | Segment | Environment
 T = TypeVar("T", ManagedFlag, Segment, Environment)
+# Who does not say who they are.
+ANONYMOUS = "anonymous"
 
 
 class GapError(Exception):

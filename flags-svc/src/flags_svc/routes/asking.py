@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flags_svc.domain.fields import check_plain
-from flags_svc.domain.world import Author
+from flags_svc.domain.world import ANONYMOUS, Author
 from flags_svc.state import State
 from windsock_kit.body import read_body
 from windsock_kit.decoding import reading_json
@@ -20,7 +20,6 @@ from windsock_kit.preconditions import expected_version
 Handler = Callable[[Request[State]], Awaitable[Response]]
 
 ACTOR, COMMENT = "X-Windsock-Actor", "X-Windsock-Comment"
-ANONYMOUS = "anonymous"
 MAX_ACTOR = 200
 MAX_COMMENT = 1_000
 _anything = msgspec.json.Decoder(Any)

@@ -43,6 +43,19 @@ _VOTE = """
     ON CONFLICT (request, name) DO UPDATE
     SET agrees = excluded.agrees, comment = excluded.comment, at = excluded.at
 """
+# $1 and $2: the last vote is at least and at most so many seconds old. Whoever gave it is applying the request for the
+# first, and one that could not be applied for the second is not to come into force by surprise.
+_LEFT = """
+    SELECT r.id
+    FROM flags.change_requests AS r
+    JOIN flags.votes AS v ON v.request = r.id AND v.agrees
+    WHERE r.status = 'open'
+    GROUP BY r.id, r.number, r.needed
+    HAVING count(*) >= r.needed
+        AND extract(epoch FROM clock_timestamp()) - max(v.at) BETWEEN $1 AND $2
+    ORDER BY r.number
+    LIMIT 100
+"""
 _CLOSE = """
     UPDATE flags.change_requests
     SET status = $2, decided_at = extract(epoch FROM clock_timestamp())
@@ -51,6 +64,8 @@ _CLOSE = """
 
 
 _DELETED = b"null"
+LEFT_SECONDS = 5.0
+SURPRISE_SECONDS = 3_600.0
 
 
 class _Wanted(msgspec.Struct):
@@ -101,6 +116,14 @@ class ChangeRequests:
         """Take note of what somebody thinks, in place of what he thought before."""
         values = (text(voter.name), agrees, text(voter.comment))
         return await self._changed(request, await self._pool.execute(_VOTE, request, *values))
+
+    async def left(
+        self, *, after_seconds: float = LEFT_SECONDS, until_seconds: float = SURPRISE_SECONDS
+    ) -> list[ChangeRequest]:
+        """Return open requests that enough agree to, though the last of them did so some seconds ago."""
+        rows = await self._pool.fetch(_LEFT, after_seconds, until_seconds)
+        found = [await self.get(row["id"]) for row in rows]
+        return [each for each in found if each.status is Status.OPEN and each.enough]
 
     async def close(self, request: str, status: Status) -> ChangeRequest:
         """Decide a request without applying it."""

@@ -14,7 +14,7 @@ from windsock_kit.decoding import reading_json
 MAX_EVALUATIONS = 1_000
 _INTEGER = 2**53 - 1
 
-Instance = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Instance = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Name = Annotated[str, Meta(max_length=200)]
 # Keys and variants that cannot be are those of no flag here, and are passed over as such.
 Key = Annotated[str, Meta(min_length=1, max_length=1_000)]
