@@ -202,3 +202,24 @@ async def test_what_waits_at_the_end_is_stored(scene: Scene) -> None:
         await scene.report(1, evaluations=[{"flag": "f", "variant": "on", "count": 2}])
 
     assert await scene.counted() == {("f", "on"): 2}
+
+
+async def test_who_has_ended_is_shown_no_more(scene: Scene) -> None:
+    await scene.report(1)
+    assert len((await scene.told())["instances"]) == 2
+
+    used = [{"flag": "f", "variant": "on", "count": 2}]
+    await scene.report(2, ended=True, evaluations=used)
+    await scene.report(1)
+
+    assert [each["kind"] for each in (await scene.told())["instances"]] == ["service"]
+    assert await scene.counted() == {("f", "on"): 2}
+
+
+async def test_a_service_that_ends_says_so(scene: Scene) -> None:
+    async with scene.reception.running():
+        await scene.report(1)
+
+    answer = await scene.client.get("/api/feature-flags/propagation")
+
+    assert [each["kind"] for each in answer.json()["instances"]] == ["sdk"]

@@ -65,17 +65,34 @@ def test_evaluations_are_counted_by_variant(service: FlagService, client: Featur
     client.is_enabled("f")
     assert client.close(PATIENCE_SECONDS)
 
-    told: Counter[tuple[str, str | None]] = Counter()
-    for report in service.reports:
-        for each in report["evaluations"]:
-            told[each["flag"], each["variant"]] += each["count"]
-    assert told == {
+    wanted = {
         ("split", "a"): asked["a"],
         ("split", "b"): asked["b"],
         ("split", None): 5,
         ("f", "on"): 5,
         ("f", "off"): 1,
     }
+    service.wait_for_reports(lambda reports: counted(reports) == wanted)
+
+
+def counted(reports: list[Document]) -> Counter[tuple[str, str | None]]:
+    """Add up as the service does: what comes twice under one number counts once."""
+    told: Counter[tuple[str, str | None]] = Counter()
+    for report in {report["sequence"]: report for report in reports}.values():
+        for each in report["evaluations"]:
+            told[each["flag"], each["variant"]] += each["count"]
+    return told
+
+
+def test_the_last_report_takes_leave(service: FlagService, client: FeatureFlags) -> None:
+    assert client.ready(PATIENCE_SECONDS)
+    service.wait_for_reports(reported(1))
+
+    assert client.close(PATIENCE_SECONDS)
+
+    service.wait_for_reports(lambda reports: reports[-1]["ended"])
+    last = service.reports[-1]["sequence"]
+    assert all(report["ended"] == (report["sequence"] == last) for report in service.reports)
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ The composition root runs it by ``running``.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import asyncpg
@@ -38,6 +39,8 @@ log = structlog.get_logger(__name__)
 STORE_SECONDS = 0.5
 # A process that has nothing new to say is heard of so often all the same.
 ALIVE_SECONDS = 5.0
+# A database that is away keeps nobody from ending.
+END_SECONDS = 5.0
 MAX_WAITING = 10_000
 BATCH = 1_000
 _FAULTS: tuple[type[BaseException], ...] = (*transient_errors, asyncpg.InterfaceError)
@@ -74,10 +77,13 @@ class Reception:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Store reports for the life of the block, and those that wait at its end."""
+        """Store reports for the life of the block, and at its end those that wait, with this process' farewell."""
         async with running([self.loop]):
             yield
-        await self.tick()
+        self._say(ended=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await self._store_all()
 
     def take(self, report: Report, age: float) -> None:
         """Take in a report of a process that has been at its revision for ``age`` seconds.
@@ -116,6 +122,9 @@ class Reception:
     async def tick(self) -> None:
         """Store what waits; what the database does not take now waits on."""
         self._say()
+        await self._store_all()
+
+    async def _store_all(self) -> None:
         try:
             while self._waiting:
                 await self._store(self._waiting[:BATCH])
@@ -139,13 +148,13 @@ class Reception:
             if delay is not None:
                 self._counts[bucket_of(delay)] += 1
 
-    def _say(self) -> None:
-        """Report this process if it is at another revision, or has not been heard of for a while."""
+    def _say(self, *, ended: bool = False) -> None:
+        """Report this process if it is at another revision, has not been heard of for a while, or ends."""
         if not self._replica.known or len(self._waiting) >= MAX_WAITING:
             return
         here, now = self._replica.position, self._now()
         said, at = self._said or (None, 0.0)
-        if said == here and 0 <= now - at < ALIVE_SECONDS:
+        if not ended and said == here and 0 <= now - at < ALIVE_SECONDS:
             return
         self._said = here, now
         self._sequence += 1
@@ -158,5 +167,6 @@ class Reception:
             revision=here.revision,
             sequence=self._sequence,
             at=now,
+            ended=ended,
         )
         self._waiting.append((report, None))

@@ -33,16 +33,18 @@ _HOLD = """
 _SEE = """
     UPDATE flags.instances AS i
     SET kind = g.kind, name = g.name, environment = g.environment, epoch = g.epoch,
-        revision = g.revision, sequence = g.sequence, last_seen = greatest(i.last_seen, g.at)
+        revision = g.revision, sequence = g.sequence, last_seen = greatest(i.last_seen, g.at),
+        ended = g.ended
     FROM unnest(
-        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::float8[]
-    ) AS g (instance, kind, name, environment, epoch, revision, sequence, at)
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::float8[],
+        $9::boolean[]
+    ) AS g (instance, kind, name, environment, epoch, revision, sequence, at, ended)
     WHERE i.instance = g.instance
 """
 _SEEN = """
     SELECT instance, kind, name, environment, epoch, revision, first_seen, last_seen
     FROM flags.instances
-    WHERE last_seen >= $1
+    WHERE last_seen >= $1 AND NOT ended
     ORDER BY kind, name, instance
     LIMIT $2
 """
@@ -64,7 +66,8 @@ class Report:
     """What a process said of itself at ``at`` (seconds since 1970, the receiver's clock).
 
     ``sequence`` grows from report to report of an instance, from 0 on; one that is sent again has the same, and
-    its ``used`` (how often which flag gave which variant since the last) is counted once.
+    its ``used`` (how often which flag gave which variant since the last) is counted once. ``ended`` says that it is
+    its last.
     """
 
     instance: str
@@ -76,6 +79,7 @@ class Report:
     sequence: int
     at: float
     used: Mapping[tuple[str, str | None], int] = field(default_factory=dict)
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ class Instances:
         return _moved(fresh, {row["instance"]: _place(row) for row in held})
 
     async def seen(self, since: float, *, limit: int) -> list[Instance]:
-        """Return the processes that have reported from ``since`` on, by kind and name."""
+        """Return the processes that have reported from ``since`` on and not ended, by kind and name."""
         return [Instance(*row.values()) for row in await self._pool.fetch(_SEEN, since, limit)]
 
     async def forget(self, before: float) -> bool:
@@ -166,6 +170,7 @@ async def _see(connection: Connection[asyncpg.Record], reports: Iterable[Report]
         [report.revision for report in last],
         [report.sequence for report in last],
         [report.at for report in last],
+        [report.ended for report in last],
     )
 
 

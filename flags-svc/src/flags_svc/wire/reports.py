@@ -44,6 +44,7 @@ class ReportBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sequence: Number
     applied_age_seconds: Age
     evaluations: Annotated[list[Evaluated], Meta(max_length=MAX_EVALUATIONS)] = []
+    ended: bool = False
 
 
 _bodies = msgspec.json.Decoder(ReportBody)
@@ -66,5 +67,6 @@ def report_of(body: bytes, at: float) -> tuple[Report, float]:
         sequence=told.sequence,
         at=at,
         used=used,
+        ended=told.ended,
     )
     return report, told.applied_age_seconds

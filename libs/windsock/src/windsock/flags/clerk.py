@@ -96,7 +96,7 @@ class Clerk:
         self._guarded(self._write)
         if self._reporter is not None:
             if self._reporter.works:
-                self._guarded(lambda: self._report(_LAST_REPORT_SECONDS))
+                self._guarded(lambda: self._report(_LAST_REPORT_SECONDS, ended=True))
             self._reporter.close()
 
     def _guarded(self, step: Callable[[], None]) -> None:
@@ -106,13 +106,13 @@ class Clerk:
         except Exception:  # noqa: BLE001
             self._warnings.warn("failed", "a step beside the flags failed", exc_info=True)
 
-    def _report(self, timeout_seconds: float | None = None) -> None:
+    def _report(self, timeout_seconds: float | None = None, *, ended: bool = False) -> None:
         source, version = self._source, self._confirmed()
         if self._reporter is not None and source is not None and version is not None:
             assert version.revision is not None
             age = time.monotonic() - source.applied_at
             applied = Applied(source.environment, version.epoch, version.revision, age)
-            self._reporter.send(applied, timeout_seconds)
+            self._reporter.send(applied, timeout_seconds, ended=ended)
 
     def _write(self) -> None:
         version = self._confirmed()

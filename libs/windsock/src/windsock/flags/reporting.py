@@ -99,8 +99,13 @@ class Reporter:
         self._sequence = 0
         self._unanswered: list[dict[str, Any]] | None = None
 
-    def send(self, applied: Applied, timeout_seconds: float | None = None) -> bool:
-        """Report; return whether the service has answered. What it refuses is not sent again."""
+    def send(
+        self, applied: Applied, timeout_seconds: float | None = None, *, ended: bool = False
+    ) -> bool:
+        """Report; return whether the service has answered. What it refuses is not sent again.
+
+        ``ended`` takes leave: the service shows this process no more.
+        """
         if self._unanswered is None:
             self._sequence += 1
             self._unanswered = self._usage.take()
@@ -115,6 +120,7 @@ class Reporter:
             "sequence": self._sequence,
             # The same as in the report that may have arrived: the number tells that it is one.
             "evaluations": self._unanswered,
+            "ended": ended,
         }
         try:
             status = self._post(json.dumps(report).encode(), timeout_seconds or self._timeout)
