@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from flags_svc.domain.flag import Environment
 from flags_svc.domain.world import Author, Change, Edit, World
@@ -49,6 +50,12 @@ class MemoryConfiguration:
         if (epoch, base) != (self.world.epoch, self.world.revision):
             raise MovedOnError
         return self.put(*edits, author=author)
+
+    async def begin_anew(self, head: Head) -> None:
+        """Begin another epoch, if ``head`` is how far it is."""
+        self._answer()
+        if head == Head(self.world.epoch, self.world.revision):
+            self.world = replace(self.world, epoch=f"{self.world.epoch}+")
 
     def put(self, *edits: Edit, author: Author = ANN) -> list[Change]:
         """Commit ``edits`` whatever there is."""

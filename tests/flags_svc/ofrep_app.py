@@ -107,6 +107,10 @@ class Memory:
         self.world = self.world.after(made)
         return made
 
+    async def begin_anew(self, head: Head) -> None:
+        """Begin another epoch."""
+        self.world = replace(self.world, epoch=f"{head.epoch}+")
+
 
 def a_world(flags: Sequence[ManagedFlag] = FLAGS, *, epoch: str = EPOCH) -> World:
     """Return a world with two environments."""

@@ -45,6 +45,9 @@ class Configuration(Protocol):
         PostgreSQL are told in the same transaction.
         """
 
+    async def begin_anew(self, head: Head) -> None:
+        """Begin another epoch, if the database is as far as ``head``: it has lost revisions that others know."""
+
 
 class Live(Protocol):
     """What is in force in this process."""

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from flags_svc.domain.flag import Environment, InEnvironment, Step
 from flags_svc.domain.world import Author, Edit, World
-from flags_svc.ports import Configuration, MovedOnError
+from flags_svc.ports import Configuration, Head, MovedOnError
 from flags_svc.store.configuration import PostgresConfiguration
 from tests.flags_svc.memory import MemoryConfiguration
 from tests.flags_svc.replicas import ANN, Process, a_deletion, a_flag, an_edit, put, wish
@@ -138,6 +138,20 @@ async def test_an_item_may_come_twice_in_one_commit(process: Process) -> None:
     loaded = await process.configuration.load()
     assert loaded == process.live.world
     assert loaded.flags["f"].item.owner == "c"
+
+
+async def test_a_database_begins_anew_only_as_far_as_it_is_known(process: Process) -> None:
+    await process.editor.edit(put(FULL), ANN)
+    head = await process.configuration.head()
+
+    await process.configuration.begin_anew(Head(head.epoch, 0))
+    unchanged = await process.configuration.head()
+    await process.configuration.begin_anew(head)
+
+    now = await process.configuration.head()
+    assert unchanged == head
+    assert (now.revision, (await process.configuration.load()).epoch) == (1, now.epoch)
+    assert now.epoch != head.epoch
 
 
 async def test_no_edits_are_no_revision(configuration: Configuration) -> None:

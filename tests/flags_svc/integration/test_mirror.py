@@ -101,14 +101,13 @@ async def test_a_great_change_has_its_listeners_read_the_hash(
 async def test_what_is_lost_or_of_another_database_is_written_anew(
     process: Process, redis_url: str, redis: Redis, held: dict[str, str]
 ) -> None:
-    await redis.flushall()
-    if held:
-        await redis.hset(HASH, "flag:left", "{}")
-        for name, value in held.items():
-            await redis.hset(HASH, name, value)
     assert process.parts.mirror is not None
 
     async with messages(redis) as following:
+        await redis.delete(HASH)
+        if held:
+            left: dict[Any, Any] = {"flag:left": "{}", **held}
+            await redis.hset(HASH, mapping=left)
         await process.parts.mirror.tick()
         told = await following()
 
@@ -117,15 +116,37 @@ async def test_what_is_lost_or_of_another_database_is_written_anew(
     assert (told["previous"], told["revision"], told["flags"]) == (2, 2, [])
 
 
+@pytest.mark.parametrize("held", [{"revision": "9"}, {"epoch": "newer", "revision": "9"}])
 async def test_who_knows_less_changes_nothing(
-    process: Process, redis_url: str, redis: Redis
+    process: Process, redis_url: str, redis: Redis, held: dict[str, str]
 ) -> None:
-    await redis.hset(HASH, mapping={"revision": "9", "flag:newer": "{}"})
+    process.configuration.away = True
+    newer: dict[Any, Any] = {**held, "flag:newer": "{}"}
+    await redis.hset(HASH, mapping=newer)
     assert process.parts.mirror is not None
 
-    await process.parts.mirror.tick()
+    for _ in range(2):
+        await process.parts.mirror.tick()
 
-    assert (await mirrored(redis_url, 9)).keys() == {"epoch", "revision", "flag:f", "flag:newer"}
+    found = await mirrored(redis_url, 9)
+    assert found.keys() == {"epoch", "revision", "flag:f", "flag:newer"}
+    assert held.items() <= found.items()
+
+
+async def test_a_database_that_is_behind_redis_begins_anew(
+    process: Process, redis_url: str, redis: Redis
+) -> None:
+    epoch = process.replica.world.epoch
+    await redis.hset(HASH, mapping={"revision": "9", "flag:lost": "{}"})
+    assert process.parts.mirror is not None
+
+    for _ in range(2):
+        await process.parts.mirror.tick()
+
+    found = await redis.hgetall(HASH)
+    assert found.keys() == {"epoch", "revision", "flag:f"}
+    assert found["revision"] == "2"
+    assert found["epoch"] == process.replica.world.epoch != epoch
 
 
 async def test_a_deleted_environment_is_gone(process: Process, redis: Redis) -> None:

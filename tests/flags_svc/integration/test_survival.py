@@ -69,6 +69,24 @@ async def test_the_last_known_flags_serve_a_start_without_the_database(
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["world.json"]
 
 
+async def test_a_database_behind_the_last_known_flags_has_gone_back(
+    flags_url: str, pool: Any, tmp_path: Path
+) -> None:
+    async with a_process(flags_url, state_dir=str(tmp_path)) as process:
+        await process.editor.edit(wish(PRODUCTION), ANN)
+        before = process.replica.position
+        assert process.parts.last_known is not None
+        await process.parts.last_known.tick()
+    file = tmp_path / "world.json"
+    file.write_text(file.read_text().replace('"revision":1,"items"', '"revision":9,"items"'))
+
+    async with a_process(flags_url, state_dir=str(tmp_path)) as process:
+        after = process.replica.position
+
+    assert after.revision == before.revision == 1
+    assert after.epoch != before.epoch
+
+
 @pytest.mark.parametrize(
     "content", [None, b"", b"{}", b'{"epoch":"e","revision":1,"items":[{}]}', b"\xff"]
 )

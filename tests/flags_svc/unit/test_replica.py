@@ -7,8 +7,10 @@ import pytest
 
 from flags_svc.domain.flag import InEnvironment
 from flags_svc.domain.world import Change, Edit, GapError, World
+from flags_svc.live.event_id import EventId
 from flags_svc.live.recent import REVISIONS
 from flags_svc.live.replica import Replica
+from flags_svc.ports import Head
 from tests.flags_svc.memory import PRODUCTION, MemoryConfiguration
 from tests.flags_svc.replicas import a_deletion, a_flag, an_edit
 from windsock_kit.errors import NotFoundError, UnavailableError
@@ -130,6 +132,41 @@ async def test_a_database_that_went_back_is_followed(
     await replica.catch_up()
 
     assert (replica.revision, variant(replica)) == (2, "off")
+    assert replica.event_id == "e1+-2"
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    ("seen", "expected"), [("e1-3", "e1+-2"), ("e1-2", "e1-2"), ("e0-3", "e1-2")]
+)
+async def test_a_database_is_held_against_what_others_have_seen(
+    configuration: MemoryConfiguration, known: bool, seen: str, expected: str
+) -> None:
+    replica = Replica(configuration)
+    if known:
+        await replica.catch_up()
+
+    await replica.catch_up(EventId.read(seen))
+
+    assert replica.event_id == expected
+
+
+class Overtaken(MemoryConfiguration):
+    """Somebody commits whenever it is to begin anew, until it is as far as it was."""
+
+    async def begin_anew(self, head: Head) -> None:
+        self.put(an_edit(a_flag("g")))
+        await super().begin_anew(head)
+
+
+async def test_a_database_that_is_as_far_again_by_then_is_left_alone() -> None:
+    configuration = Overtaken()
+    configuration.put(PRODUCTION)
+    replica = Replica(configuration)
+
+    await replica.catch_up(EventId("e1", 3))
+
+    assert replica.event_id == "e1-3"
 
 
 class Slow(MemoryConfiguration):

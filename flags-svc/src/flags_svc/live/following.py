@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from flags_svc.domain.world import GapError
 from flags_svc.instruments import Instruments
 from flags_svc.live import messages
+from flags_svc.live.event_id import EventId
 from flags_svc.live.messages import UnreadableError
 from flags_svc.live.replica import Replica
 from windsock_kit.listening import Listen, postgres_channel, redis_channel
@@ -46,10 +47,10 @@ class Following:
         self._instruments = instruments
         self._away = False
 
-    async def tick(self) -> None:
-        """Catch up; the database's absence is told once, and fails nobody: what is known goes on."""
+    async def tick(self, seen: EventId | None = None) -> None:
+        """Catch up, with what others have ``seen``; the database's absence is told once, and fails nobody: what is known goes on."""
         try:
-            await self._replica.catch_up()
+            await self._replica.catch_up(seen)
         except _FAULTS as error:
             self._instruments.reconciliations.labels("away").inc()
             if not self._away:

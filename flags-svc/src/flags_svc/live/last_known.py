@@ -41,6 +41,11 @@ class _World(msgspec.Struct):
     items: list[_Item]
 
 
+class _Place(msgspec.Struct):
+    epoch: str
+    revision: int
+
+
 class LastKnown:
     """The file ``world.json`` of a folder; written by ``loop`` after changes, at most once a second."""
 
@@ -62,6 +67,15 @@ class LastKnown:
         else:
             self._replica.restore(world)
             log.warning("last_known_used", path=str(self._path), revision=world.revision)
+
+    async def place(self) -> EventId | None:
+        """Return how far the file is, if it can be read."""
+        try:
+            content = await asyncio.to_thread(self._path.read_bytes)
+            found = msgspec.json.decode(content, type=_Place)
+        except (OSError, ValueError):
+            return None
+        return EventId(found.epoch, found.revision)
 
     async def tick(self) -> None:
         """Write if anything is new that the database has said."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import asyncpg
 import structlog
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
@@ -23,6 +24,7 @@ from flags_svc.live.event_id import EventId
 from flags_svc.live.in_force import InForce
 from flags_svc.live.replica import Replica
 from windsock_kit.loops import PeriodicLoop
+from windsock_kit.postgres import transient_errors
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +32,7 @@ PREFIX = "windsock:flags:"
 CHECK_SECONDS = 5.0
 # Whoever is overtaken by a process that knows less tries again, but not for ever in one go.
 TRIES = 3
+_FAULTS: tuple[type[BaseException], ...] = (RedisError, *transient_errors, asyncpg.InterfaceError)
 
 # KEYS: the hash; ARGV: its channel, the epoch and revision that it is expected to have (empty: any),
 # those that it gets, the message, how many fields go, these, then fields and values that come.
@@ -61,6 +64,7 @@ class Mirror:
         self._script = redis.register_script(_SCRIPT)
         self._away = False
         self._deleted: set[str] = set()
+        self._stood: EventId | None = None
         replica.watchers.append(self._changed)
 
     def _changed(self, changes: Sequence[Change]) -> None:
@@ -77,7 +81,7 @@ class Mirror:
             for _ in range(TRIES):
                 if await self._written():
                     break
-        except (RedisError, OSError, TimeoutError) as error:
+        except _FAULTS as error:
             if not self._away:
                 log.warning("mirroring_failed", error=type(error).__name__, message=str(error))
             self._away = True
@@ -93,13 +97,28 @@ class Mirror:
         asked = self._redis.pipeline(transaction=False)
         for environment in environments:
             _ = asked.hmget(PREFIX + environment, "epoch", "revision")
-        found = await asked.execute()
+        found = [_position(held) for held in await asked.execute()]
+        await self._look_up(found)
         done = True
-        for environment, held in zip(environments, found, strict=True):
-            at = _position(held)
+        for environment, at in zip(environments, found, strict=True):
             if environment in self._replica.world.environments and self._behind(at):
                 done = await self._write(environment, at) and done
         return done
+
+    async def _look_up(self, found: Iterable[EventId | None]) -> None:
+        """Have the replica look at the database before anything is put in place of what others know and it does not.
+
+        A hash that is only further is of somebody quicker, as a rule. One that still is when nothing has been heard of
+        that for seconds shows that the database has gone back.
+        """
+        here, before = self._replica.position, self._stood
+        self._stood = here
+        for at in found:
+            if at is None or at == here:
+                continue
+            if at.epoch != here.epoch or (here == before and at.revision > here.revision):
+                await self._replica.catch_up(at)
+                return
 
     def _behind(self, held: EventId | None) -> bool:
         here = self._replica.position

@@ -12,7 +12,7 @@ from flags_svc.domain.world import Change, GapError, World
 from flags_svc.live.event_id import EventId
 from flags_svc.live.in_force import InForce
 from flags_svc.live.recent import REVISIONS, Recent
-from flags_svc.ports import Configuration
+from flags_svc.ports import Configuration, Head
 from windsock.flags.evaluation import CompiledSet
 from windsock_kit.errors import NotFoundError, UnavailableError
 
@@ -106,19 +106,24 @@ class Replica:
         if self._world is None:
             self._adopt(world, _all_in_force(world))
 
-    async def catch_up(self) -> None:
-        """Read from the database what is missing. Raises the database's own faults."""
+    async def catch_up(self, seen: EventId | None = None) -> None:
+        """Read from the database what is missing. Raises the database's own faults.
+
+        A database that is not as far as this process, or as what somebody else has ``seen``, was
+        put back to an older state. It then begins another epoch, or the revisions to come would be
+        taken for those that were lost.
+        """
         async with self._turn:
             known = self._world
             if known is None:
                 await self._load()
-            else:
-                await self._follow(known)
+            if known is not None or seen is not None:
+                await self._follow(self.world, seen)
             self.confirmed = True
 
-    async def _follow(self, known: World) -> None:
-        head = await self._configuration.head()
-        if head.epoch != known.epoch or head.revision < known.revision:
+    async def _follow(self, known: World, seen: EventId | None) -> None:
+        head = await self._head(known, seen)
+        if head.epoch != known.epoch:
             log.warning("database_is_another", revision=known.revision, head=head.revision)
             await self._load(anyway=True)
             return
@@ -135,6 +140,17 @@ class Replica:
                 # Its history is shorter than its configuration.
                 await self._load()
                 return
+
+    async def _head(self, known: World, seen: EventId | None) -> Head:
+        """Return how far the database is, in an epoch that has lost nothing."""
+        others = seen.revision if seen is not None and seen.epoch == known.epoch else 0
+        furthest = max(known.revision, others)
+        head = await self._configuration.head()
+        while head.epoch == known.epoch and head.revision < furthest:
+            log.warning("database_has_gone_back", revision=furthest, head=head.revision)
+            await self._configuration.begin_anew(head)
+            head = await self._configuration.head()
+        return head
 
     async def _load(self, *, anyway: bool = False) -> None:
         """Read everything; what has been told meanwhile stays, unless what is known is wrong ``anyway``."""

@@ -133,12 +133,16 @@ async def live_running(
     finally:
         announcing.cancel()
         await asyncio.gather(announcing, return_exceptions=True)
+        if parts.last_known is not None:
+            # The loop writes at most once a second, and may have ended before the last change.
+            await parts.last_known.tick()
 
 
 async def _begin(parts: LiveParts) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(START_SECONDS):
-            await parts.following.tick()
+            seen = None if parts.last_known is None else await parts.last_known.place()
+            await parts.following.tick(seen)
     if not parts.replica.known and parts.last_known is not None:
         await parts.last_known.restore()
 

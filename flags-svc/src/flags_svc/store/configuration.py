@@ -91,6 +91,14 @@ _COMMIT = """
     CROSS JOIN (SELECT count(*) FROM told) AS once
     ORDER BY given.revision
 """
+_BEGIN_ANEW = """
+    WITH head AS (
+        UPDATE flags.head SET epoch = replace(gen_random_uuid()::text, '-', '')
+        WHERE epoch = $1 AND revision = $2
+        RETURNING epoch, revision
+    )
+    SELECT pg_notify($3, epoch || ' ' || revision) FROM head
+"""
 _STATUS = "SELECT status FROM flags.change_requests WHERE id = $1"
 
 
@@ -153,6 +161,11 @@ class PostgresConfiguration:
             Change(base + number, row["version"], row["at"], author, edit)
             for number, (row, edit) in enumerate(zip(rows, edits, strict=True), 1)
         ]
+
+    async def begin_anew(self, head: Head) -> None:
+        """Begin another epoch, if the database is as far as ``head``: it has lost revisions that others know."""
+        async with self._connection(ANSWER_SECONDS) as connection:
+            await connection.execute(_BEGIN_ANEW, head.epoch, head.revision, CHANNEL)
 
     @asynccontextmanager
     async def _connection(self, seconds: float) -> AsyncGenerator[Connection[asyncpg.Record]]:
