@@ -67,6 +67,10 @@ async def browsing(
                 pytest.skip(f"{program} does not run here")
             raise TimeoutError("the page says nothing")
 
+        try:
+            assert await next_told() == {"open": True}
+        except TimeoutError:
+            pytest.skip(f"{program} opens no page here")
         yield next_told
 
 

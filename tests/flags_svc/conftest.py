@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.fixtures.servers import RunningPostgres
+from tests.fixtures.servers import RunningPostgres, in_memory, running_redis, server_folder
 from tests.flags_svc.emptying import emptied
 from windsock_kit.postgres import open_pool
 
@@ -18,6 +18,13 @@ from windsock_kit.postgres import open_pool
 async def flags_url(running_postgres: RunningPostgres) -> str:
     """Give the address of a migrated database of these tests' own."""
     return await running_postgres.new_flags_database("flags")
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """Give a Redis of these tests' own: some of them empty it."""
+    with server_folder(in_memory()) as folder, running_redis(folder) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -124,7 +124,7 @@ async def test_a_change_arrives_by_itself(page: Page) -> None:
 
 async def test_another_context_is_evaluated_though_its_user_is_the_same(page: Page) -> None:
     await page.start(cacheMode="disabled")
-    await page.connected()
+    await page.client.heard(is_stream("open"))
     assert await page.client.value("targeted", False) is True
     await page.client.do("context", context=ANN | {"country": "DE"})
     assert await page.client.value("targeted", True) is False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest_asyncio
 import windsock
 from flags_svc.app import create_app
 from flags_svc.settings import Settings
+from tests.flags_svc.waiting import mirrored
 from windsock.flags.client import FeatureFlags
 from windsock.testing import capture
 from windsock_kit.testing import serving
@@ -56,15 +57,21 @@ async def service(
         async with asyncio.timeout(DEADLINE):
             while (await api.get("/readyz")).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
+        # Until then Redis has the flags of whoever wrote there last.
+        epoch = (await api.get("/api/feature-flags/propagation")).json()["epoch"]
+        async with asyncio.timeout(DEADLINE):
+            while (await mirrored(redis_url, 1))["epoch"] != epoch:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         yield Service(url, redis_url, api)
 
 
-@pytest.fixture
-def client() -> Iterator[FeatureFlags]:
+@pytest_asyncio.fixture
+async def client() -> AsyncGenerator[FeatureFlags]:
     with capture():
         client = FeatureFlags(windsock.get_metrics_collector())
         yield client
-        assert client.close(DEADLINE)
+        # Its last report is answered by this loop.
+        assert await asyncio.to_thread(client.close, DEADLINE)
 
 
 async def until(held: Callable[[], object]) -> None:
@@ -98,12 +105,15 @@ async def test_a_change_over_the_api_is_in_force_here(
 async def test_evaluations_are_known_to_the_service(service: Service, client: FeatureFlags) -> None:
     client.configure(windsock.Settings(endpoint=service.url))
     assert await asyncio.to_thread(client.ready, DEADLINE)
+    before = client.status().revision or 0
     await service.change("rollout", percentage=25, environment="production")
+    await until(lambda: (client.status().revision or 0) > before)
     revision = client.status().revision or 0
     variants = {client.variant(FLAG, f"u-{number}") for number in range(200)}
     here = [client.details(FLAG, f"u-{number}").value for number in range(200)]
-    assert await asyncio.to_thread(client.close, DEADLINE)
+    # Before it takes its leave.
     await service.instance(revision)
+    assert await asyncio.to_thread(client.close, DEADLINE)
     there = [
         (
             await service.api.post(
