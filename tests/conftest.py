@@ -7,8 +7,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from tests.fixtures.servers import RunningPostgres, in_memory, running_redis, server_folder
+
+# The same examples on each run, however slow the machine is; --hypothesis-profile=default tries others.
+settings.register_profile(
+    "windsock", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("windsock")
 
 
 @pytest_asyncio.fixture(scope="session")
