@@ -9,7 +9,7 @@ import pytest
 
 from tests.flags_svc.api import Api
 
-USERS = [f"user-{number}" for number in range(300)]
+USERS = [f"user-{number}" for number in range(100)]
 
 
 def production(flag: Any) -> Any:

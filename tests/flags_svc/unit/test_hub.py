@@ -41,7 +41,7 @@ def scene() -> Scene:
 
 
 async def taken(subscription: Subscription) -> Event:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         (event,) = events_of(await subscription.next())
     return event
 

@@ -88,11 +88,11 @@ assert status == 0, status
 
     assert ended(process) == (0, "")
     assert [stream.last_event_id for stream in service.streams] == [None, "e1-1"]
-    by_instance: dict[str, list[int]] = {}
+    service.wait_for_reports(lambda reports: len({each["instance"] for each in reports}) == 2)
+    first: dict[str, int] = {}
     for report in service.reports:
-        by_instance.setdefault(report["instance"], []).append(report["sequence"])
-    assert len(by_instance) == 2
-    assert all(numbers[0] == 1 for numbers in by_instance.values())
+        first.setdefault(report["instance"], report["sequence"])
+    assert set(first.values()) == {1}
 
 
 def test_forking_while_changes_arrive_neither_hangs_nor_loses_the_flags(
@@ -189,7 +189,8 @@ flags.is_enabled("f")
 until(lambda: len(following()) == 2, "not started")
 started = time.monotonic()
 atexit._run_exitfuncs()
-assert time.monotonic() - started < 5
+# Silence would end it after 15 seconds.
+assert time.monotonic() - started < 12
 """
     process = started(script, service)
 
