@@ -130,6 +130,17 @@ def test_the_hook_of_the_provider_records_exposures_once(
     assert exposures == [("split", "ann"), ("split", "bob")]
 
 
+def test_the_ambient_user_is_recorded_and_told(
+    asked: OpenFeatureClient, captured: Captured
+) -> None:
+    with windsock.context(user_id="ann"), windsock.track_performance("answer"):
+        variant = asked.get_string_details("split", "").variant
+
+    [exposure, answer] = captured.events
+    assert (exposure["targeting_key"], exposure["variant"]) == ("ann", variant)
+    assert answer["flags"] == {"split": variant}
+
+
 def test_the_hook_for_others_records_their_exposures(served: Served, captured: Captured) -> None:
     def by_share(flag: InMemoryFlag[str], _: EvaluationContext) -> Any:
         found = InMemoryFlag("a", flag.variants).resolve(None)

@@ -20,20 +20,46 @@ _V = TypeVar("_V")
 class Ambient:
     """A finished set of metadata. Nobody changes one: a nested block makes another.
 
-    ``extra_slots`` is the room that it takes in the buffer beyond what any event has.
-    ``fragment`` is its JSON, written by the encoder when it is first sent.
+    ``flags`` are those that were given, ``seen`` those that an evaluation for ``seen_by`` has put
+    in; ``origin`` is what the block began with, if any were put in since. ``extra_slots`` is the
+    room that it takes in the buffer beyond what any event has. ``fragment`` is its JSON, written
+    by the encoder when it is first sent.
     """
 
-    __slots__ = ("attributes", "extra_slots", "flags", "fragment", "names")
+    __slots__ = (
+        "attributes",
+        "extra_slots",
+        "flags",
+        "fragment",
+        "names",
+        "origin",
+        "seen",
+        "seen_by",
+    )
 
     def __init__(
-        self, names: dict[str, str], flags: dict[str, str], attributes: dict[str, Scalar]
+        self,
+        names: dict[str, str],
+        flags: dict[str, str],
+        attributes: dict[str, Scalar],
+        seen: dict[str, str] | None = None,
+        seen_by: str | None = None,
     ) -> None:
         self.names = names
         self.flags = flags
         self.attributes = attributes
+        self.seen = seen or {}
+        self.seen_by = seen_by if seen else None
+        self.origin: Ambient | None = None
         self.fragment: str | None = None
-        self.extra_slots = _characters(names, flags, attributes) // SLOT_CHARACTERS
+        self.extra_slots = _characters(names, flags, attributes, self.seen) // SLOT_CHARACTERS
+
+    def all_flags(self) -> dict[str, str]:
+        """Return the flags of an event: those that were given, and as many of the others as fit."""
+        if not self.seen:
+            return self.flags
+        others = [item for item in self.seen.items() if item[0] not in self.flags]
+        return {**dict(others[: MAX_KEYS - len(self.flags)]), **self.flags}
 
 
 AMBIENT: ContextVar[Ambient | None] = ContextVar("windsock_ambient", default=None)
@@ -48,7 +74,7 @@ def merged(base: Ambient | None, changes: Mapping[str, object], clean: Cleaner) 
     ``attributes`` are fields of an event; any other key is an attribute. ``None``
     leaves what ``base`` says.
     """
-    base = base or _EMPTY
+    base = base or EMPTY
     names, flags, attributes = base.names, base.flags, base.attributes
     loose: dict[str, object] = {}
     for key, value in clean.entries(changes, 2 * MAX_KEYS):
@@ -64,7 +90,9 @@ def merged(base: Ambient | None, changes: Mapping[str, object], clean: Cleaner) 
             loose[key] = value
     if loose:
         attributes = _bounded(attributes, clean.scalars(loose), clean)
-    return Ambient(names, flags, attributes)
+    # What one user has seen says nothing about another.
+    seen = base.seen if base.seen_by is not None and _is_of(base.seen_by, names) else None
+    return Ambient(names, flags, attributes, seen, base.seen_by)
 
 
 def with_unit(
@@ -86,7 +114,7 @@ def with_unit(
     except Exception:  # noqa: BLE001
         given = key[1:]
     changed = merged(base, dict(zip(NAMES, given, strict=False)), clean)
-    ambient = base if changed.names == (base or _EMPTY).names else changed
+    ambient = base if changed.names == (base or EMPTY).names else changed
     # Other types than these may be equal and have another text; what is large is not kept.
     plain = all(value is None or (type(value) is str and len(value) <= MAX_NAME) for value in given)
     if plain and not changed.extra_slots:
@@ -94,6 +122,57 @@ def with_unit(
             UNITS.clear()
         UNITS[key] = ambient
     return ambient
+
+
+def saw(ambient: Ambient, user: str, flag: str, variant: str | None) -> None:
+    """Let what is recorded in this block from now on tell that ``user`` got ``variant``.
+
+    ``None`` is none that tells anything, and forgets the one before. It does nothing where the
+    block is another user's work, and where the application has given the flag itself.
+    """
+    if ambient.seen_by == user:
+        if ambient.seen.get(flag) == variant:
+            return
+    elif variant is None and ambient.seen_by is None:
+        return
+    key = ambient, user, flag, variant
+    inside = SEEN.get(key)
+    if inside is None:
+        inside = _with_seen(ambient, Cleaner().text(user, MAX_NAME), flag, variant)
+        if inside is ambient:
+            return
+        if len(SEEN) >= _MAX_REMEMBERED:
+            SEEN.clear()
+        SEEN[key] = inside
+    AMBIENT.set(inside)
+
+
+def latest(inside: Ambient, current: Ambient | None) -> Ambient:
+    """Return what a block that began with ``inside`` has come to, as far as ``current`` tells."""
+    return current if current is not None and _began(current) is _began(inside) else inside
+
+
+def _began(ambient: Ambient) -> Ambient:
+    return ambient.origin or ambient
+
+
+def _with_seen(ambient: Ambient, user: str, flag: str, variant: str | None) -> Ambient:
+    if flag in ambient.flags or not _is_of(user, ambient.names):
+        return ambient
+    seen = {**ambient.seen} if ambient.seen_by == user else {}
+    seen.pop(flag, None)
+    if variant is not None:
+        if len(seen) >= MAX_KEYS:
+            return ambient
+        seen[flag] = variant
+    inside = Ambient(ambient.names, ambient.flags, ambient.attributes, seen, user)
+    inside.origin = _began(ambient)
+    return inside
+
+
+def _is_of(user: str, names: Mapping[str, str]) -> bool:
+    """Return whether work under ``names`` may be that of ``user``, who may be known by the session."""
+    return user in (names.get("user_id", user), names.get("session_id"))
 
 
 def metadata_of(
@@ -151,14 +230,17 @@ def _bounded(base: dict[str, _V], changes: dict[str, _V], clean: Cleaner) -> dic
     return {**dict(islice(base.items(), MAX_KEYS - len(changes))), **changes}
 
 
-def _characters(names: dict[str, str], flags: dict[str, str], attributes: dict[str, Scalar]) -> int:
+def _characters(*parts: Mapping[str, Scalar]) -> int:
     return sum(
         len(key) + (len(value) if isinstance(value, str) else 8)
-        for part in (names, flags, attributes)
+        for part in parts
         for key, value in part.items()
     )
 
 
-_EMPTY = Ambient({}, {}, {})
+# That of a block around which there is none: something can be put on top of it.
+EMPTY = Ambient({}, {}, {})
 # What ``with_unit`` made, by its arguments. Whoever is in a hurry may look here first.
 UNITS: dict[tuple[Ambient | None, object, object, object], Ambient | None] = {}
+# What ``saw`` made, likewise: a user mostly sees the same flags in the same order.
+SEEN: dict[tuple[Ambient, str, str, str | None], Ambient] = {}

@@ -128,8 +128,9 @@ class Encoder:
 
 def _ambient(ambient: Ambient) -> str:
     parts = [f',"{name}":{_quote(value)}' for name, value in ambient.names.items()]
-    if ambient.flags:
-        parts.append(f',"flags":{json.dumps(ambient.flags)}')
+    flags = ambient.all_flags()
+    if flags:
+        parts.append(f',"flags":{json.dumps(flags)}')
     if ambient.attributes:
         parts.append(f',"attributes":{json.dumps(ambient.attributes)}')
     return "".join(parts)

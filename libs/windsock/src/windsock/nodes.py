@@ -10,7 +10,7 @@ from time import perf_counter_ns, time
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
-from windsock.ambient import AMBIENT, OPERATION, UNITS, Ambient, with_unit
+from windsock.ambient import AMBIENT, EMPTY, OPERATION, UNITS, Ambient, latest, with_unit
 from windsock.fields import MAX_NAME, Cleaner
 from windsock.process import collector
 from windsock.tracking import ends_normally
@@ -109,30 +109,29 @@ def _generator(function: Any, operation: str, position: int, parameter: str) -> 
 
 
 # The ambient metadata inside, what restores that outside, and when it began.
-_Run = tuple[Ambient | None, Token[Ambient | None], Token[str | None], int]
+_Run = tuple[Ambient, Token[Ambient | None], Token[str | None], int]
 
 
 # These two are kept short: together they must cost little more than a microsecond.
 def _begin(operation: str, state: object) -> _Run:
     try:
         get = state.get if type(state) is dict else _reader(state)
-        inside = UNITS[_ambient(), get("user_id"), get("session_id"), get("gap_priority")]
+        inside = UNITS[_ambient(), get("user_id"), get("session_id"), get("gap_priority")] or EMPTY
     # It is not remembered, or it is something that cannot even be looked for.
     except Exception:  # noqa: BLE001
-        inside = _ambient_of(state)
+        inside = _ambient_of(state) or EMPTY
     return inside, _set_ambient(inside), _set_operation(operation), perf_counter_ns()
 
 
 def _end(run: _Run, operation: str, error: BaseException | None) -> None:
     inside, ambient, current, start = run
     elapsed = perf_counter_ns() - start
+    now = _ambient()
+    if now is not inside:
+        inside = latest(inside, now)
     failure = None if error is None or ends_normally(error) else (error, error.__traceback__)
     buffer = collector.buffer
-    if (
-        failure is None
-        and (inside is None or not inside.extra_slots)
-        and len(buffer.events) < buffer.fast_limit
-    ):
+    if failure is None and not inside.extra_slots and len(buffer.events) < buffer.fast_limit:
         buffer.events.append((time(), operation, inside, elapsed))
     else:
         collector.record_block(operation, elapsed, None, failure)

@@ -53,6 +53,7 @@ class Settings:
     flags_redis_url: str | None = field(default=None, repr=False)
     flags_backup_file: Path | None = None
     record_exposures: bool = True
+    record_flags: bool = True
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -194,4 +195,5 @@ _PARSERS: dict[str, Callable[[object], object]] = {
     "flags_redis_url": _redis_url,
     "flags_backup_file": _path,
     "record_exposures": _switch,
+    "record_flags": _switch,
 }

@@ -8,13 +8,13 @@ from time import perf_counter_ns, time
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from windsock.ambient import AMBIENT, UNITS, Ambient, merged, with_unit
+from windsock.ambient import AMBIENT, EMPTY, UNITS, Ambient, latest, merged, with_unit
 from windsock.fields import MAX_NAME, Cleaner
 from windsock.process import collector
 from windsock.wrapping import wrapped
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_ambient = AMBIENT.get
+_ambient, _set_ambient = AMBIENT.get, AMBIENT.set
 _UNIT = {"user_id", "session_id", "gap_priority"}
 
 
@@ -31,7 +31,7 @@ class track_performance:  # noqa: N801  It is used like a function.
     ``SystemExit`` without a failing code are a normal end.
     """
 
-    __slots__ = ("_bare", "_metadata", "_operation", "_start")
+    __slots__ = ("_bare", "_metadata", "_operation", "_outside", "_start")
 
     def __init__(self, operation: str, metadata: Mapping[str, object] | None = None) -> None:
         if type(operation) is not str or len(operation) > MAX_NAME:
@@ -39,11 +39,14 @@ class track_performance:  # noqa: N801  It is used like a function.
         self._operation = operation
         self._metadata = metadata
 
+    # These two are kept short: the path that must cost less than a microsecond.
     def __enter__(self) -> Self:
+        outside = self._outside = _ambient()
+        if outside is None:
+            _set_ambient(EMPTY)
         self._start = perf_counter_ns()
         return self
 
-    # Kept short: this is the path that must cost less than a microsecond.
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -52,16 +55,23 @@ class track_performance:  # noqa: N801  It is used like a function.
     ) -> None:
         elapsed = perf_counter_ns() - self._start
         ambient = _ambient()
-        if kind is None and self._metadata is None and (ambient is None or not ambient.extra_slots):
-            buffer = collector.buffer
-            if len(buffer.events) < buffer.fast_limit:
-                buffer.events.append((time(), self._operation, ambient, elapsed))
-                return
-        self._record(elapsed, error, trace)
+        buffer = collector.buffer
+        if (
+            kind is None
+            and self._metadata is None
+            and (ambient is None or not ambient.extra_slots)
+            and len(buffer.events) < buffer.fast_limit
+        ):
+            buffer.events.append((time(), self._operation, ambient, elapsed))
+        else:
+            self._record(elapsed, error, trace)
+        if ambient is EMPTY:
+            _set_ambient(self._outside)
+        elif ambient is not self._outside:
+            self._leave(ambient)
 
     async def __aenter__(self) -> Self:
-        self._start = perf_counter_ns()
-        return self
+        return self.__enter__()
 
     async def __aexit__(
         self,
@@ -89,6 +99,11 @@ class track_performance:  # noqa: N801  It is used like a function.
         """Bind a method that was decorated without a name."""
         bare: Any = getattr(self, "_bare", None)
         return self if bare is None or instance is None else bare.__get__(instance, owner)
+
+    def _leave(self, ambient: Ambient | None) -> None:
+        """Take out what the flags put in; another block's metadata stays, as in a generator."""
+        if latest(self._outside or EMPTY, ambient) is ambient:
+            _set_ambient(self._outside)
 
     def _record(
         self, elapsed: int, error: BaseException | None, trace: TracebackType | None
@@ -130,7 +145,7 @@ class context:  # noqa: N801  It is used like a function.
         # It is not remembered, or it is something that cannot even be looked for.
         except Exception:  # noqa: BLE001
             inside = _with(outside, fields)
-        self._tokens.append(AMBIENT.set(inside))
+        self._tokens.append(_set_ambient(inside or EMPTY))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -171,12 +186,23 @@ def ends_normally(error: BaseException) -> bool:
 class _Run(track_performance):
     """One run of a decorated function; a generator's pauses count."""
 
-    __slots__ = ()
+    __slots__ = ("_inside",)
 
     def suspend(self) -> None:
-        return
+        # A block of ``context`` may be open inside, to be found again.
+        self._inside = _ambient()
+        _set_ambient(self._outside)
 
-    resume = suspend
+    def resume(self) -> None:
+        self._outside = _ambient()
+        _set_ambient(self._inside)
+
+    def _leave(self, ambient: Ambient | None) -> None:
+        if hasattr(self, "_inside"):
+            # What is outside may have changed between the steps, and none of it was left inside.
+            _set_ambient(self._outside)
+        else:
+            super()._leave(ambient)
 
 
 def _decorated(function: Any, operation: str, metadata: Mapping[str, object] | None) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from windsock.ambient import AMBIENT
+from windsock.ambient import AMBIENT, Ambient, saw
 from windsock.collector import MetricsCollector
 from windsock.counters import Warnings
 from windsock.fields import MAX_NAME, Cleaner, describe
@@ -34,6 +34,7 @@ from windsock.settings import Settings
 
 NO_SOURCE = NoFlags(PROVIDER_NOT_READY, "flags were never configured")
 Context = Mapping[str, object] | None
+_ambient = AMBIENT.get
 
 
 class FeatureFlags:
@@ -53,13 +54,14 @@ class FeatureFlags:
         # The table's own, to be one step away.
         self._entries = self._table.entries
         self._exposures = Exposures()
-        self._record_exposures = True
+        self._record_exposures = self._record_flags = True
         self._warnings = Warnings()
-        self._listeners: tuple[Callable[[Notice], None], ...] = ()
+        self._listeners: dict[object, Callable[[Notice], None]] = {}
 
     def configure(self, settings: Settings) -> None:
         """Take the flags from where ``settings`` say, from now on."""
         self._record_exposures = settings.record_exposures
+        self._record_flags = settings.record_flags
         former = self.install(chosen(settings))
         if former is not None:
             former.close(0.0)
@@ -184,11 +186,11 @@ class FeatureFlags:
         """Do as ``details``, but leave it to ``expose`` to record that the user saw the variant."""
         return self._evaluated(key, user_id, context, default, flag_type)[0]
 
-    def expose(self, found: Evaluation, user_id: object) -> None:
-        """Record what ``resolve`` has found as seen by the user, if it came by a split."""
+    def expose(self, found: Evaluation, user_id: object = None, context: Context = None) -> None:
+        """Record what ``resolve`` has found for these as seen by the user, if it came by a split."""
         entry = self._table.find(found.flag_key)
         if entry is not None and found.variant in entry.cells:
-            self._seen(found, _text(user_id), entry.cells[found.variant])
+            self._seen(found, _targeting_key(user_id, context), entry.cells[found.variant])
 
     def ready(self, timeout: float = 5.0) -> bool:
         """Wait until the source has given its flags; return whether there are any.
@@ -208,10 +210,12 @@ class FeatureFlags:
 
         Return what ends that.
         """
-        self._listeners = (*self._listeners, listener)
+        # Each step on the dict is done at once, whatever threads take part.
+        place = object()
+        self._listeners[place] = listener
 
         def unsubscribe() -> None:
-            self._listeners = tuple(each for each in self._listeners if each is not listener)
+            self._listeners.pop(place, None)
 
         return unsubscribe
 
@@ -244,16 +248,31 @@ class FeatureFlags:
             if found.error_code is not None:
                 self._warn(found)
         elif (unit, cell) not in self._exposures.recent:
-            self._seen(found, unit, cell)
+            self._expose(found, unit, cell)
+        ambient = _ambient()
+        if ambient is not None and self._record_flags:
+            self._tag(ambient, found, unit)
         return found
 
     def _seen(self, found: Evaluation, unit: str | None, cell: Cell) -> None:
         if found.error_code is not None:
             self._warn(found)
-        elif found.reason == SPLIT and found.variant and unit and self._record_exposures:
+        elif found.reason == SPLIT:
+            self._expose(found, unit, cell)
+        ambient = _ambient()
+        if ambient is not None and self._record_flags:
+            self._tag(ambient, found, unit)
+
+    def _expose(self, found: Evaluation, unit: str | None, cell: Cell) -> None:
+        if found.variant and unit and self._record_exposures:
             name = unit if len(unit) <= MAX_NAME else Cleaner().text(unit, MAX_NAME)
             if self._exposures.is_first((name, cell)):
                 self._collector.record_exposure(found.flag_key, found.variant, name)
+
+    def _tag(self, ambient: Ambient, found: Evaluation, unit: str | None) -> None:
+        """Let the events of this block carry what its user got; only shares tell users apart."""
+        if unit and found.error_code is None:
+            saw(ambient, unit, found.flag_key, found.variant if found.reason == SPLIT else None)
 
     def _evaluated(
         self,
@@ -292,7 +311,7 @@ class FeatureFlags:
             return
         if notice.kind == CHANGED:
             self._use(self._table.after(source.version))
-        for listener in self._listeners:
+        for listener in self._listeners.copy().values():
             try:
                 listener(notice)
             # It is the application's, and the flags matter more.
@@ -354,7 +373,7 @@ def _targeting_key(user_id: object, context: Context) -> str | None:
     if user_id is None and context is not None:
         user_id = context.get(TARGETING_KEY)
     if user_id is None:
-        ambient = AMBIENT.get()
+        ambient = _ambient()
         return None if ambient is None else ambient.names.get("user_id")
     return _text(user_id)
 

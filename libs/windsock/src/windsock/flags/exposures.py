@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from windsock.flags.reporting import Cell
-
 MAX_REMEMBERED_EXPOSURES = 10_000
-Exposure = tuple[str, Cell]
+# The user, and what tells one variant of one flag from all others.
+Exposure = tuple[str, object]
 
 
 class Exposures:
-    """Remembers the exposures seen last, as user and variant of one version of a flag.
+    """Remembers the exposures seen last.
 
     Two generations, of which the elder is forgotten when the younger is full; so at least half
     of ``limit`` are known, and a look at ``recent`` is all that most evaluations need. Each step

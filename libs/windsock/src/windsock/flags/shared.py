@@ -11,7 +11,14 @@ from typing import Any
 from windsock.flags.evaluation import PROVIDER_NOT_READY
 from windsock.flags.reading import InvalidFlagsError
 from windsock.flags.shape import undisturbed
-from windsock.flags.versions import NoFlags, OutOfStepError, Version, after_change, from_snapshot
+from windsock.flags.versions import (
+    NoFlags,
+    OutOfStepError,
+    Version,
+    after_change,
+    from_snapshot,
+    is_older,
+)
 from windsock.flags.watching import FeedError, Hold
 
 CHECK_SECONDS = 5.0
@@ -43,6 +50,7 @@ class RedisFeed:
         self._url = url
         self._hash = f"windsock:flags:{environment}"
         self._backup = backup
+        self._older_since: float | None = None
 
     def first(self) -> tuple[Version | NoFlags, bool]:
         return self._backup() or NOT_YET, False
@@ -117,9 +125,19 @@ class RedisFeed:
                 "segments": [_object(fields[key]) for key in fields if key.startswith(b"segment:")],
             }
             former = hold.version if isinstance(hold.version, Version) else None
-            hold.put(from_snapshot(document, former))
+            version = from_snapshot(document, former)
         except (ValueError, RecursionError) as error:
             raise FeedError(f"{self._hash} cannot be read: {error}"[:300]) from None
+        if former is None or not is_older(version, former) or not self._bears(hold):
+            self._older_since = None
+            hold.put(version)
+
+    def _bears(self, hold: Hold) -> bool:
+        """Return whether to wait for Redis to be brought up: it may have come back with what it had saved."""
+        now = time.monotonic()
+        if self._older_since is None:
+            self._older_since = now
+        return now - self._older_since <= hold.pace.silence
 
 
 def _object(data: bytes) -> dict[str, Any]:

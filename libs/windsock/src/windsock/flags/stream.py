@@ -17,7 +17,14 @@ from windsock.flags.evaluation import PROVIDER_NOT_READY
 from windsock.flags.reading import InvalidFlagsError
 from windsock.flags.shape import undisturbed
 from windsock.flags.sse import Event, EventParser, TooLongError
-from windsock.flags.versions import NoFlags, OutOfStepError, Version, after_change, from_snapshot
+from windsock.flags.versions import (
+    NoFlags,
+    OutOfStepError,
+    Version,
+    after_change,
+    from_snapshot,
+    is_older,
+)
 from windsock.flags.watching import FeedError, Hold
 from windsock.retry import retry_after_seconds
 
@@ -138,8 +145,7 @@ class StreamFeed:
             raise InvalidFlagsError("environment", "is another one")
         former = hold.version if isinstance(hold.version, Version) else None
         version = from_snapshot(document, former)
-        if former is not None and not self._takes_older and _is_older(version, former):
-            # Of a process that has yet to hear of what another has told already.
+        if former is not None and not self._takes_older and is_older(version, former):
             return
         self._takes_older = False
         self._ahead_since = None
@@ -170,15 +176,6 @@ class StreamFeed:
             self._ahead_since = None
             self._takes_older = True
             raise OutOfStepError("the service has gone back to an older revision")
-
-
-def _is_older(version: Version, former: Version) -> bool:
-    return (
-        version.epoch == former.epoch
-        and version.revision is not None
-        and former.revision is not None
-        and version.revision < former.revision
-    )
 
 
 def _document(event: Event) -> dict[str, Any]:

@@ -125,6 +125,16 @@ def after_change(version: Version, document: Document) -> Version:
     return Version(compiled, defined, unreadable | new, epoch, revision)
 
 
+def is_older(version: Version, former: Version) -> bool:
+    """Return whether ``version`` is of a process that has yet to hear of what another has told already."""
+    return (
+        version.epoch == former.epoch
+        and version.revision is not None
+        and former.revision is not None
+        and version.revision < former.revision
+    )
+
+
 def changed_keys(before: Version | NoFlags, after: Version) -> list[str]:
     """Return the keys of the flags that are not what they were, sorted."""
     if isinstance(before, NoFlags):

@@ -10,7 +10,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any, TypeVar
 
-from windsock.ambient import AMBIENT, OPERATION, Ambient, merged, with_unit
+from windsock.ambient import AMBIENT, EMPTY, OPERATION, Ambient, merged, with_unit
 from windsock.counters import Warnings
 from windsock.failures import error_fields
 from windsock.fields import MAX_NAME, Cleaner
@@ -79,7 +79,7 @@ class WindsockMiddleware:
         exchange = _Exchange(self._operation(scope), receive, send)
         # Under a key of its own, for mark_failed; those who pass a scope on may copy it.
         scope[_EXCHANGE] = exchange
-        tokens = AMBIENT.set(self._ambient(scope)), OPERATION.set(exchange.operation)
+        tokens = AMBIENT.set(self._ambient(scope) or EMPTY), OPERATION.set(exchange.operation)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:

@@ -20,19 +20,20 @@ from openfeature.flag_evaluation import (
 from openfeature.hook import Hook, HookContext, HookHints
 from openfeature.provider import AbstractProvider, Metadata
 
+from windsock.ambient import AMBIENT, saw
 from windsock.collector import MetricsCollector
+from windsock.fields import MAX_NAME, Cleaner
 from windsock.flags.client import FeatureFlags
 from windsock.flags.definition import BOOLEAN, OBJECT
 from windsock.flags.evaluation import PROVIDER_NOT_READY, Evaluation
 from windsock.flags.exposures import Exposures
-from windsock.flags.reporting import Cell
 from windsock.flags.source import CHANGED, ERROR, READY, STALE, Notice
 from windsock.flags.versions import NoFlags, changed_keys
 from windsock.process import collector, feature_flags
 
 _Objects = Sequence[FlagValueType] | Mapping[str, FlagValueType]
 # What the evaluation that runs has found, and for whom, until the hook takes it over.
-_resolved: ContextVar[tuple[Evaluation, object] | None] = ContextVar(
+_resolved: ContextVar[tuple[Evaluation, str | None, dict[str, Any]] | None] = ContextVar(
     "windsock_resolved", default=None
 )
 
@@ -130,9 +131,7 @@ class WindsockProvider(AbstractProvider):
         user = None if context is None else context.targeting_key
         attributes = {} if context is None else _plain(context.attributes)
         found = self._flags.resolve(key, user, attributes, default, flag_type)
-        if user is None:
-            user = attributes.get("targetingKey")
-        _resolved.set((found, user))
+        _resolved.set((found, user, attributes))
         return FlagResolutionDetails(
             found.value,
             None if found.error_code is None else ErrorCode(found.error_code),
@@ -200,7 +199,7 @@ class ExposureHook(Hook):
     """Records exposures of the flags of any other provider, once for each user and variant.
 
     Such are evaluations that end with the reason ``SPLIT``, or one of ``reasons``, and have a
-    variant and a targeting key.
+    variant and a targeting key. The events of the block around carry the flag from then on.
     """
 
     def __init__(
@@ -212,7 +211,6 @@ class ExposureHook(Hook):
         self._collector = to
         self._reasons = reasons
         self._exposures = Exposures()
-        self._cells: dict[tuple[str, str], Cell] = {}
 
     def after(
         self,
@@ -223,10 +221,14 @@ class ExposureHook(Hook):
         user, variant = hook_context.evaluation_context.targeting_key, details.variant
         if not user or not variant or str(details.reason) not in self._reasons:
             return
-        flag = details.flag_key, variant
-        cell = self._cells.setdefault(flag, Cell(*flag))
-        if self._exposures.is_first((user, cell)):
-            self._collector.record_exposure(details.flag_key, variant, user)
+        clean = Cleaner()
+        user, flag = clean.text(user, MAX_NAME), clean.text(details.flag_key, MAX_NAME)
+        variant = clean.text(variant, MAX_NAME)
+        ambient = AMBIENT.get()
+        if ambient is not None and self._collector.pipeline.settings.record_flags:
+            saw(ambient, user, flag, variant)
+        if self._exposures.is_first((user, (flag, variant))):
+            self._collector.record_exposure(flag, variant, user)
 
     def supports_flag_value_type(self, flag_type: FlagType) -> bool:
         return True
