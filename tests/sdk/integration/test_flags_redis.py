@@ -137,6 +137,30 @@ def test_what_cannot_be_followed_makes_it_read_everything(
     assert not client.is_enabled("f", default=True)
 
 
+def test_what_redis_had_saved_is_taken_only_when_it_stays(
+    mirror: Mirror, follow: Follow, redis_url: str
+) -> None:
+    mirror.put(switch("f", on=False))
+    mirror.put(switch("f"))
+    told = Told()
+    client = follow(redis_url, mirror.environment, told)
+    assert client.ready(PATIENCE_SECONDS)
+
+    mirror.write(**{"revision": 1, "flag:f": json.dumps(switch("f", on=False))})
+    mirror.tell(b"")
+    told.until(lambda: "at revision 1, after 2" in client.status().problem)
+    kept = client.is_enabled("f")
+
+    def is_back() -> bool:
+        mirror.tell(b"")
+        return client.status().revision == 1
+
+    told.until(is_back)
+
+    assert kept
+    assert not client.is_enabled("f", default=True)
+
+
 def test_an_environment_that_is_not_there_yet_is_waited_for(
     mirror: Mirror, follow: Follow, redis_url: str
 ) -> None:

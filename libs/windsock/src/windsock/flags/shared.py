@@ -128,12 +128,15 @@ class RedisFeed:
             version = from_snapshot(document, former)
         except (ValueError, RecursionError) as error:
             raise FeedError(f"{self._hash} cannot be read: {error}"[:300]) from None
-        if former is None or not is_older(version, former) or not self._bears(hold):
-            self._older_since = None
-            hold.put(version)
+        if former is not None and is_older(version, former) and self._bears(hold):
+            message = f"Redis has come back at revision {version.revision}, after {former.revision}"
+            hold.trouble(NoFlags(PROVIDER_NOT_READY, message))
+            return
+        self._older_since = None
+        hold.put(version)
 
     def _bears(self, hold: Hold) -> bool:
-        """Return whether to wait for Redis to be brought up: it may have come back with what it had saved."""
+        """Return whether to wait for the service to bring Redis up; what stays behind has lost changes for good."""
         now = time.monotonic()
         if self._older_since is None:
             self._older_since = now
