@@ -19,6 +19,8 @@ _HEADERS = {
     # nginx would wait for more before it passes on what there is.
     "X-Accel-Buffering": "no",
 }
+# The server keeps a copy of what it was handed for a slow client; a snapshot may have megabytes.
+_PIECE_BYTES = 65_536
 
 
 class EventStream(Response):
@@ -53,7 +55,9 @@ class EventStream(Response):
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
         while scope["method"] != "HEAD" and (data := await self._subscription.next()):
-            await send({"type": "http.response.body", "body": data, "more_body": True})
+            for start in range(0, len(data), _PIECE_BYTES):
+                piece = data[start : start + _PIECE_BYTES]
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _until_left(self, receive: Receive) -> None:
