@@ -89,6 +89,15 @@ async def test_many_flags_are_evaluated_at_once(api: Api) -> None:
     assert wrong["path"] == "flags[0]"
 
 
+@pytest.mark.parametrize("body", [{"user_id": ""}, {"context": {"targetingKey": ""}}, {}])
+async def test_an_empty_text_is_no_user(api: Api, body: Any) -> None:
+    one = await api.do("POST", "/use_batch_generation/evaluate", body)
+    several = await api.do("POST", "/evaluate", body)
+
+    assert one["error_code"] == "TARGETING_KEY_MISSING"
+    assert several["flags"]["use_batch_generation"]["error_code"] == "TARGETING_KEY_MISSING"
+
+
 @pytest.mark.parametrize(
     ("body", "path"),
     [

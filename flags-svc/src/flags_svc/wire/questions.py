@@ -64,7 +64,8 @@ def _asked(fields: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any], st
         unit = text_of(fields["user_id"], "user_id", MAX_UNIT)
     environment = fields.get("environment")
     where = None if environment is None else environment_of(environment, "environment")
-    return unit, context, where
+    # As in the SDK and over OFREP, an empty text is no user.
+    return unit or None, context, where
 
 
 def _number(fields: Mapping[str, Any], name: str) -> int | None:
