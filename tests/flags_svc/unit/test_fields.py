@@ -51,6 +51,11 @@ def test_a_number_lies_within_its_bounds(value: object) -> None:
         number_of(value, "n", 0, 10)
 
 
+def test_great_bounds_are_told_in_digits() -> None:
+    with pytest.raises(InvalidError, match="0 to 31622400, got -1"):
+        number_of(-1, "n", 0, 366 * 86_400.0)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -93,10 +93,9 @@ def whole_of(value: object, path: str, least: int, most: int) -> int:
 def number_of(value: object, path: str, least: float, most: float) -> float:
     """Return a number between two others."""
     if type(value) not in {int, float} or not least <= value <= most:  # type: ignore[operator]  # It is one of both.
+        allowed = f"{least:.12g} to {most:.12g}"
         raise InvalidError(
-            f"must be a number from {least:g} to {most:g}, got {shown(value)}",
-            path=path,
-            allowed=[f"{least:g} to {most:g}"],
+            f"must be a number from {allowed}, got {shown(value)}", path=path, allowed=[allowed]
         )
     return value  # type: ignore[return-value]  # As above.
 
