@@ -44,6 +44,12 @@ def test_what_is_no_json_is_told_so_even_behind_a_wrong_value(body: bytes) -> No
         DECODER.decode(body)
 
 
+@pytest.mark.parametrize("body", [b"", b" \n"])
+def test_a_body_that_is_empty_is_told_so(body: bytes) -> None:
+    with pytest.raises(BadRequestError, match="it is empty"), reading_json(body):
+        DECODER.decode(body)
+
+
 def test_nesting_without_end_is_refused() -> None:
     body = b'[{"score": ' + b"[" * 100_000
 

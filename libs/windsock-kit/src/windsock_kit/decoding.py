@@ -36,6 +36,8 @@ def reading_json(body: bytes) -> Generator[None]:
             detail, path = located(error)
             raise InvalidError(detail, path=path) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if not body.strip():
+            raise BadRequestError("the body is not JSON: it is empty") from None
         raise BadRequestError(f"the body is not JSON: {error}") from None
     except RecursionError:
         raise BadRequestError("the body is nested too deeply") from None

@@ -40,7 +40,7 @@ class Parameters:
         found = self._given.get(name)
         if found is not None and (not 1 <= len(found) <= MAX_TEXT or "\0" in found):
             raise InvalidError(
-                f"{name} must have 1 to {MAX_TEXT} characters; leave it out for all", path=name
+                f"{name} must have 1 to {MAX_TEXT} characters, or be left out", path=name
             )
         return found
 
