@@ -12,7 +12,7 @@ from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
 
 from flags_svc.conversion import flagd, flagd_export
-from flags_svc.conversion.outcome import DRAWN_ANEW, Converted
+from flags_svc.conversion.outcome import ANOTHER_HASH, DRAWN_ANEW, Converted
 from flags_svc.domain.bulk import import_items
 from flags_svc.domain.projection import project_world
 from tests.flags_svc.worlds import after, by_segment, flag, rolled, segment, world
@@ -420,7 +420,7 @@ def test_what_differs_is_told_once() -> None:
         rolled(rules=[{**by_segment("staff"), "serve": split}], fallthrough=split), segment()
     )
 
-    assert [note.detail for note in notes] == [DRAWN_ANEW]
+    assert [note.detail for note in notes] == [ANOTHER_HASH]
 
 
 def test_what_is_left_to_the_caller_is_left_out() -> None:

@@ -117,7 +117,6 @@ def test_shares_keep_their_size() -> None:
     [
         ({"variations": [False, True]}, Split({"off": 5_000, "on": 5_000})),
         ({"variations": [True, False], "weights": [0.3, 0.7]}, Split({"on": 3_000, "off": 7_000})),
-        ({"variations": [True, True]}, "on"),
         (
             {"variations": [True, False], "coverage": 0.5},
             Rollout(50_000, Split({"on": 5_000, "off": 5_000}), "off"),
@@ -126,8 +125,9 @@ def test_shares_keep_their_size() -> None:
             {"values": [{"value": "true", "weight": 0.2}, {"value": "false", "weight": 0.8}]},
             Split({"on": 2_000, "off": 8_000}),
         ),
+        ({"variations": [True, False], "weights": [9, 1]}, Split({"on": 5_000, "off": 5_000})),
     ],
-    ids=["equal", "weights", "one value", "coverage", "api"],
+    ids=["equal", "weights", "coverage", "api", "weights that are no shares"],
 )
 def test_experiments_keep_their_shares(rule: dict[str, Any], expected: object) -> None:
     found = made(read(feature(rule, valueType="boolean")))
@@ -191,6 +191,12 @@ def test_values_that_are_no_names_get_one() -> None:
             "features.new.rules[0]",
         ),
         (feature({"force": True, "coverage": 2}), "features.new.rules[0].coverage"),
+        (feature({"force": True, "range": [0, 0.1]}), "features.new.rules[0].range"),
+        (feature({"force": True, "hashVersion": 9}), "features.new.rules[0].hashVersion"),
+        (
+            feature({"variations": [1, 2], "fallbackAttribute": "device"}),
+            "features.new.rules[0].fallbackAttribute",
+        ),
         (feature({}), "features.new.rules[0]"),
         (feature({"variations": []}), "features.new.rules[0]"),
         (feature({"variations": [True], "weights": [1, 2]}), "features.new.rules[0].weights"),

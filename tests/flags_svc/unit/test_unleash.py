@@ -104,6 +104,52 @@ def test_constraints_hold_as_before(
         assert gives(converted, **({} if value is None else {"x": value})) is False
 
 
+@pytest.mark.parametrize("operator", ["IN", "NOT_IN", "STR_CONTAINS"])
+def test_case_is_ignored_where_it_was(operator: str) -> None:
+    given = constraint("x", operator, "App-[v1]", caseInsensitive=True)
+
+    assert gives(read(feature(strategy(given))), x="APP-[V1]") is (operator != "NOT_IN")
+
+
+def test_a_share_of_all_is_of_those_who_can_be_drawn() -> None:
+    whole = {"name": "flexibleRollout", "parameters": {"rollout": 100, "stickiness": "company"}}
+
+    assert gives(read(feature(whole)), "ann", company="x") is True
+    assert gives(read(feature(whole)), "ann") is False
+
+
+def test_variants_of_a_strategy_are_drawn_as_its_users_are() -> None:
+    parameters = {"rollout": 100, "stickiness": "company"}
+    given = {"name": "flexibleRollout", "parameters": parameters, "variants": [RED, BLUE]}
+
+    assert made(read(feature(given))).bucket_by == "company"
+
+
+@pytest.mark.parametrize(
+    ("parent", "dependency", "expected"),
+    [
+        ({}, {}, True),
+        ({"variants": [RED, BLUE]}, {}, True),
+        ({"variants": [RED]}, {"variants": ["red", "gone"]}, True),
+        ({"enabled": False}, {}, False),
+        ({"enabled": False}, {"enabled": False}, True),
+        ({"variants": [RED], "enabled": False}, {"enabled": False}, True),
+        ({"variants": [RED]}, {"enabled": False}, False),
+        ({}, {"variants": ["disabled"]}, True),
+    ],
+    ids=["on", "any", "one", "off", "wanted off", "off with variants", "not off", "no variant"],
+)
+def test_a_parent_gives_what_its_child_needs(
+    parent: dict[str, Any], dependency: dict[str, Any], expected: bool
+) -> None:
+    converted = read(
+        {**feature(**parent), "name": "base"},
+        feature(dependencies=[{"feature": "base", **dependency}]),
+    )
+
+    assert gives(converted) is expected
+
+
 def test_a_user_needs_one_strategy_of_which_all_constraints_hold() -> None:
     converted = read(
         feature(
@@ -309,8 +355,8 @@ def test_an_export_keeps_in_lists_what_belongs_together() -> None:
             "features[0].variants",
         ),
         (
-            feature(dependencies=[{"feature": "base", "enabled": False}]),
-            "features[0].dependencies[0]",
+            feature(strategy(constraint("x", "IN", "a"), variants=[RED]), strategy()),
+            "features[0].strategies",
         ),
     ],
     ids=lambda value: None,
@@ -332,11 +378,10 @@ def test_what_asks_for_something_that_is_left_out_is_left_out() -> None:
         segments=[{"id": 1, "name": "odd", "constraints": [constraint("x", "LIKE")]}],
     )
 
-    assert [note.flag for note in converted.notes] == ["segment odd", "c", "new", "b", "a"]
-    assert [note.detail for note in converted.notes][-2:] == [
-        "it asks for c, which is left out",
-        "it asks for b, which is left out",
-    ]
+    assert [note.flag for note in converted.notes] == ["segment odd", "a", "c", "new", "b"]
+    details = [note.detail for note in converted.notes]
+    assert details[1] == "a feature that depends on others can have none below it"
+    assert details[-1] == "it asks for c, which is left out"
     assert len(converted.given) == 1
 
 

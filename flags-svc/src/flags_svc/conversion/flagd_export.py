@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any as AnyType
 
-from flags_svc.conversion.outcome import DRAWN_ANEW, CannotCarryError, Document, Note
+from flags_svc.conversion.outcome import ANOTHER_HASH, CannotCarryError, Document, Note
 from windsock.flags.definition import (
     EVERYBODY,
     TARGETING_KEY,
@@ -108,8 +108,8 @@ class _Writer:
         return self._shares(flag, weights)
 
     def _shares(self, flag: Flag, weights: Mapping[str, int]) -> Document:
-        if DRAWN_ANEW not in self.different:
-            self.different.append(DRAWN_ANEW)
+        if ANOTHER_HASH not in self.different:
+            self.different.append(ANOTHER_HASH)
         unit = {"cat": [flag.salt or {"var": "$flagd.flagKey"}, {"var": flag.bucket_by}]}
         return {"fractional": [unit, *([variant, weights[variant]] for variant in weights)]}
 

@@ -15,6 +15,7 @@ from flags_svc.conversion.outcome import (
     Clause,
     Converted,
     Document,
+    condition,
     every,
     list_at,
     member,
@@ -28,8 +29,20 @@ from windsock.flags.definition import EVERYBODY
 from windsock_kit.errors import InvalidError
 
 _WEIGHTS = 10_000
+_HASHES = (None, 1, 2)
+# Weights whose sum is further from 1 count for nothing: then all are alike.
+_INEXACT = 0.01
 # What decides who gets what, and has no equal.
-_UNKNOWN = ("namespace", "filters", "ranges", "parentConditions", "prerequisites", "bucketVersion")
+_UNKNOWN = (
+    "namespace",
+    "filters",
+    "range",
+    "ranges",
+    "parentConditions",
+    "prerequisites",
+    "bucketVersion",
+    "fallbackAttribute",
+)
 
 
 def read(value: object, environment: str) -> Converted:
@@ -81,7 +94,7 @@ class _Feature:
         self._given = given
         self._path = path
         self._different = different
-        self._conditions = Conditions(groups)
+        self._conditions = Conditions(groups, different)
         self._bucketing = Bucketing()
         self._names: dict[bytes, str] = {}
         self._values: dict[str, object] = {}
@@ -126,9 +139,13 @@ class _Feature:
             path = f"{self._path}.rules[{number}]"
             clauses = self._when(each, path)
             serve, is_part = self._serve(each, default, path)
+            is_last = number + 1 == len(given)
             # Who is not in such a share goes on to the next rule there, but not here.
-            if is_part and number + 1 < len(given):
+            if is_part and not is_last:
                 raise CannotCarryError(path, "only the last rule can be for a share of users")
+            # And so does who has nothing to be drawn by, even if the share is of all.
+            if _is_drawn(each) and not (is_last and ("split" in serve or is_part)):
+                clauses.append(condition(_unit_of(each), "exists"))
             if not clauses:
                 return rules, serve
             rules.append({"when": every(clauses), "serve": serve})
@@ -138,28 +155,29 @@ class _Feature:
         for name in _UNKNOWN:
             if rule.get(name):
                 raise CannotCarryError(f"{path}.{name}", "it has no equal")
-        condition = rule.get("condition") or {}
-        if isinstance(condition, str):
+        if rule.get("hashVersion", 1) not in _HASHES:
+            raise CannotCarryError(f"{path}.hashVersion", "there is no such hash")
+        found = rule.get("condition") or {}
+        if isinstance(found, str):
             try:
-                condition = orjson.loads(condition)
+                found = orjson.loads(found)
             except orjson.JSONDecodeError:
                 raise CannotCarryError(f"{path}.condition", "is no JSON") from None
-        return self._conditions.clauses(condition, f"{path}.condition")
+        return self._conditions.clauses(found, f"{path}.condition")
 
     def _serve(self, rule: Document, default: str, path: str) -> tuple[Document, bool]:
         """Return what a rule gives, and whether only to a share of those whom it is for."""
-        if "variations" in rule or rule.get("values"):
-            serve = self._split(rule, path)
-        elif "force" in rule or "value" in rule:
+        if "force" in rule or ("value" in rule and not rule.get("values")):
             serve = {"variant": self._variant(rule.get("force", rule.get("value")), path)}
+        elif "variations" in rule or rule.get("values"):
+            serve = self._split(rule, path)
         else:
             raise CannotCarryError(path, "it gives neither a value nor variations")
         coverage = rule.get("coverage", 1)
         if not isinstance(coverage, int | float) or not 0 <= coverage <= 1:
             raise CannotCarryError(f"{path}.coverage", "must lie from 0 to 1")
         if "split" in serve or coverage < 1:
-            name = attribute_named(str(rule.get("hashAttribute") or "id"))
-            self._bucketing.take(name, f"{path}.hashAttribute")
+            self._bucketing.take(_unit_of(rule), f"{path}.hashAttribute")
             self._different.append(DRAWN_ANEW)
         if coverage >= 1:
             return serve, False
@@ -179,6 +197,8 @@ class _Feature:
             isinstance(each, int | float) and each >= 0 for each in weights
         ):
             raise CannotCarryError(f"{path}.weights", "must be a share for each variation")
+        if abs(sum(weights) - 1) > _INEXACT:
+            weights = [1 / len(given)] * len(given)
         shares: dict[str, int] = {}
         for value, weight in zip(given, weights, strict=True):
             # Several variations may have one value, and are one variant then.
@@ -213,3 +233,13 @@ class _Feature:
         if not 1 <= len(name) <= MAX_VARIANT or not name.isprintable() or name in self._values:
             return f"value-{len(self._values) + 1}"
         return name
+
+
+def _is_drawn(rule: Document) -> bool:
+    is_experiment = "force" not in rule and bool(rule.get("variations") or rule.get("values"))
+    return is_experiment or "coverage" in rule
+
+
+def _unit_of(rule: Document) -> str:
+    """Return the attribute by which a rule draws users."""
+    return attribute_named(str(rule.get("hashAttribute") or "id"))

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flags_svc.conversion.outcome import CannotCarryError, Clause, condition, every, some
+from flags_svc.conversion.outcome import (
+    NUMBERS,
+    VERSIONS,
+    CannotCarryError,
+    Clause,
+    condition,
+    every,
+    ordered,
+    some,
+)
+from windsock.flags.bucketing import unit_text
 
 _TARGETING_KEY = "targetingKey"
+_KEYS_ARE_TEXTS = "ids are texts, also those that were numbers"
 _MAX_DEPTH = 20
 _ORDERS = {
     "$gt": "greater_than",
@@ -44,8 +55,9 @@ def attribute_named(name: str) -> str:
 class Conditions:
     """Turns conditions into clauses; ``groups`` are the saved ones, by key."""
 
-    def __init__(self, groups: Mapping[str, Any]) -> None:
+    def __init__(self, groups: Mapping[str, Any], different: list[str]) -> None:
         self._groups = groups
+        self._different = different
 
     def clauses(self, value: Any, path: str, depth: int = 0) -> list[Clause]:
         """Return the clauses that must all hold; raises ``CannotCarryError``."""
@@ -67,7 +79,7 @@ class Conditions:
 
     def _attribute(self, attribute: str, value: Any, path: str, depth: int) -> list[Clause]:
         if not isinstance(value, dict) or not any(name.startswith("$") for name in value):
-            return [_equals(attribute, value, path)]
+            return [_equals(attribute, self._text(attribute, value), path)]
         return [
             self._operator(attribute, name, each, f"{path}.{name}", depth)
             for name, each in value.items()
@@ -76,12 +88,25 @@ class Conditions:
     def _operator(self, attribute: str, name: str, value: Any, path: str, depth: int) -> Clause:
         if name in _LISTS:
             negate, ignore_case = _LISTS[name]
-            return _listed(attribute, _list(value, path), path, negate, ignore_case)
+            values = [self._text(attribute, each) for each in _list(value, path)]
+            return _listed(attribute, values, path, negate, ignore_case)
         if name in {"$inGroup", "$notInGroup"}:
-            return _listed(attribute, self._members(value, path), path, name == "$notInGroup")
+            values = [self._text(attribute, each) for each in self._members(value, path)]
+            return _listed(attribute, values, path, name == "$notInGroup")
         if name == "$not":
             return {"not": every(self._attribute(attribute, value, path, depth + 1))}
-        return _compared(attribute, name, value, path)
+        if name in _ORDERS:
+            self._different.append(NUMBERS)
+        elif name.startswith("$v"):
+            self._different.append(VERSIONS)
+        return _compared(attribute, name, self._text(attribute, value), path)
+
+    def _text(self, attribute: str, value: Any) -> Any:
+        """Return ``value``, but a number as the text that a targeting key would be."""
+        if attribute != _TARGETING_KEY or isinstance(value, bool | str) or unit_text(value) is None:
+            return value
+        self._different.append(_KEYS_ARE_TEXTS)
+        return unit_text(value)
 
     def _members(self, name: Any, path: str) -> list[Any]:
         if not isinstance(name, str) or name not in self._groups:
@@ -95,7 +120,7 @@ def _compared(attribute: str, name: str, value: Any, path: str) -> Clause:
     if name in _ORDERS:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise CannotCarryError(path, "only numbers can be compared")
-        return condition(attribute, _ORDERS[name], value)
+        return ordered(attribute, _ORDERS[name], value)
     if name in _VERSIONS:
         return condition(attribute, _VERSIONS[name], value)
     if name == "$vne":

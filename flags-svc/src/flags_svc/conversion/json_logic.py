@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from flags_svc.conversion.outcome import CannotCarryError, Clause, condition, every, some
+from flags_svc.conversion.outcome import (
+    NUMBERS,
+    CannotCarryError,
+    Clause,
+    condition,
+    every,
+    ordered,
+    some,
+)
 
 _ORDERS = {
     ">": "greater_than",
@@ -14,12 +22,6 @@ _ORDERS = {
     "<=": "less_or_equal",
 }
 _TURNED = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
-_HOLDS: Mapping[str, Callable[[float, float], bool]] = {
-    ">": lambda one, other: one > other,
-    ">=": lambda one, other: one >= other,
-    "<": lambda one, other: one < other,
-    "<=": lambda one, other: one <= other,
-}
 _VERSIONS = {
     "=": "semver_equals",
     ">": "semver_greater_than",
@@ -85,9 +87,12 @@ class Conditions:
         return rest
 
     def _compared(self, name: str, given: list[Any], path: str) -> Clause:
+        if name in {"==", "!="}:
+            self._different.append("values equal only those of their own type: '1' is not 1")
         if name in {"==", "===", "!=", "!=="}:
             return _equal(given, path, negate=name.startswith("!"))
         if name in _ORDERS:
+            self._different.append(NUMBERS)
             return _ordered(name, given, path)
         if name == "in":
             return self._contained(given, path)
@@ -177,12 +182,7 @@ def _ordered(name: str, given: list[Any], path: str) -> Clause:
         name, given = _TURNED[name], [given[1], given[0]]
     if len(given) != 2 or type(given[1]) not in {int, float}:
         raise CannotCarryError(path, "takes an attribute and a number")
-    attribute, bound = attribute_of(given[0], path), given[1]
-    found = condition(attribute, _ORDERS[name], bound)
-    # What is not there counts as 0.
-    if _HOLDS[name](0, bound):
-        return some([found, condition(attribute, "exists", negate=True)])
-    return found
+    return ordered(attribute_of(given[0], path), _ORDERS[name], given[1])
 
 
 def _version(given: list[Any], path: str) -> Clause:

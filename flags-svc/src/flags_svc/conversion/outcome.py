@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,10 @@ from windsock_kit.errors import InvalidError
 Document = dict[str, Any]
 Clause = dict[str, Any]
 
-DRAWN_ANEW = "shares keep their size, but users are drawn anew: another hash decides"
+ANOTHER_HASH = "shares keep their size, but users are drawn anew: another hash decides"
+DRAWN_ANEW = f"{ANOTHER_HASH}; without what to draw by it is the caller's own default"
+NUMBERS = "where numbers are compared, a missing attribute is 0, and a text no number"
+VERSIONS = "versions are compared by semver.org; a v before them, and no minor and patch, are fine"
 
 
 class CannotCarryError(Exception):
@@ -62,24 +66,17 @@ class Converted:
         self.notes.append(Note(path, flag, detail, left_out=True))
 
     def drop_those_that_miss_others(self) -> None:
-        """Leave out flags that ask for others which were left out."""
+        """Leave out flags that ask for others which were left out, and which ask for none."""
         gone = {note.flag for note in self.notes if note.left_out}
-        found = True
-        while found:
-            found = False
-            for each in [*self.given]:
-                item = each.item
-                if not isinstance(item, ManagedFlag):
-                    continue
-                missing = sorted(gone & {need.flag for need in item.prerequisites})
-                if missing:
-                    found = True
-                    gone.add(item.key)
-                    self.given.remove(each)
-                    self.notes = [note for note in self.notes if note.flag != item.key]
-                    self.leave_out(
-                        each.path, item.key, f"it asks for {missing[0]}, which is left out"
-                    )
+        for each in [*self.given]:
+            item = each.item
+            if not isinstance(item, ManagedFlag):
+                continue
+            missing = sorted(gone & {need.flag for need in item.prerequisites})
+            if missing:
+                self.given.remove(each)
+                self.notes = [note for note in self.notes if note.flag != item.key]
+                self.leave_out(each.path, item.key, f"it asks for {missing[0]}, which is left out")
 
     def take(self, key: str, path: str, convert: Callable[[list[str]], Mapping[str, Any]]) -> None:
         """Take the flag whose document ``convert`` returns; what it appends to its list are differences."""
@@ -121,14 +118,30 @@ _TYPES: Mapping[type, str] = {
 }
 
 
-def condition(attribute: str, operator: str, *values: object, **more: bool) -> Clause:
+def condition(attribute: str, name: str, *values: object, **more: bool) -> Clause:
     """Return a condition as it is written; of the names in ``more`` those that are true."""
-    found: Clause = {"attribute": attribute, "operator": operator}
+    found: Clause = {"attribute": attribute, "operator": name}
     if len(values) == 1:
         found["value"] = values[0]
-    elif operator != "exists":
+    elif name != "exists":
         found["values"] = list(values)
-    return {**found, **{name: True for name, each in more.items() if each}}
+    return {**found, **{option: True for option, each in more.items() if each}}
+
+
+def ordered(attribute: str, name: str, bound: float) -> Clause:
+    """Return the condition that an attribute lies so; as in JavaScript, what is not there is 0."""
+    found = condition(attribute, name, bound)
+    if not _HOLDS[name](0, bound):
+        return found
+    return some([found, condition(attribute, "exists", negate=True)])
+
+
+_HOLDS: Mapping[str, Callable[[float, float], bool]] = {
+    "greater_than": operator.gt,
+    "greater_or_equal": operator.ge,
+    "less_than": operator.lt,
+    "less_or_equal": operator.le,
+}
 
 
 def every(clauses: Sequence[Clause]) -> Clause:

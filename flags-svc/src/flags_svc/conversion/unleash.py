@@ -12,12 +12,13 @@ from flags_svc.conversion.outcome import (
     Clause,
     Converted,
     Document,
+    Note,
     list_at,
     object_at,
     objects_at,
 )
-from flags_svc.conversion.unleash_strategies import constraint_of, strategy_of
-from flags_svc.conversion.unleash_variants import Variants
+from flags_svc.conversion.unleash_strategies import Strategy, constraint_of, strategy_of
+from flags_svc.conversion.unleash_variants import DISABLED, Variants
 from flags_svc.domain.bulk import Given
 from flags_svc.domain.documents import segment_of
 from flags_svc.domain.fields import check_plain
@@ -46,7 +47,9 @@ def read(value: object, environment: str) -> Converted:
         raise InvalidError("features is missing: this is no export of Unleash's", path="features")
     converted = Converted()
     segments = _segments(given, converted)
-    for number, feature in enumerate(_features(given)):
+    features = _features(given)
+    parents = {str(each.get("name")): each for each in features}
+    for number, feature in enumerate(features):
         path = f"features[{number}]"
         key = feature.get("name")
         if not isinstance(key, str):
@@ -55,7 +58,7 @@ def read(value: object, environment: str) -> Converted:
         def convert(
             different: list[str], feature: Document = feature, path: str = path
         ) -> Document:
-            return _Feature(feature, path, segments, different).document(environment)
+            return _Feature(feature, path, segments, different).document(environment, parents)
 
         converted.take(key, path, convert)
     converted.drop_those_that_miss_others()
@@ -120,9 +123,10 @@ def _segments(given: Document, converted: Converted) -> Mapping[int, str]:
         key = key or f"segment-{identity}"
         taken[key] += 1
         key = key if taken[key] == 1 else f"{key}-{identity}"
+        different: list[str] = []
         try:
             clauses = [
-                constraint_of(constraint, f"{path}.constraints[{place}]")
+                constraint_of(constraint, f"{path}.constraints[{place}]", different)
                 for place, constraint in enumerate(list_at(row.get("constraints"), path))
             ]
             segment = segment_of(
@@ -138,6 +142,7 @@ def _segments(given: Document, converted: Converted) -> Mapping[int, str]:
             continue
         keys[identity] = key
         converted.given.append(Given(segment, path))
+        converted.notes += [Note(path, f"segment {key}", each) for each in dict.fromkeys(different)]
     return keys
 
 
@@ -153,14 +158,8 @@ class _Feature:
         self._different = different
         self._bucketing = Bucketing()
 
-    def document(self, environment: str) -> Document:
-        strategies = [
-            strategy_of(each, f"{self._path}.strategies[{number}]", self._segments, self._bucketing)
-            for number, each in enumerate(
-                objects_at(self._given.get("strategies"), f"{self._path}.strategies")
-            )
-            if not each.get("disabled")
-        ]
+    def document(self, environment: str, parents: Mapping[str, Document]) -> Document:
+        strategies = self._strategies()
         # Without any, whoever asks gets the feature.
         variants = Variants(self._given, strategies, self._path, self._bucketing)
         type_ = str(self._given.get("type") or "release")
@@ -175,7 +174,7 @@ class _Feature:
                 str(each)[:100] for each in list_at(self._given.get("tags"), self._path) if each
             ],
             "archived": bool(self._given.get("archived")),
-            "prerequisites": self._prerequisites(),
+            "prerequisites": self._prerequisites(parents),
             "environments": {
                 environment: {
                     "enabled": bool(self._given.get("enabled")),
@@ -189,13 +188,52 @@ class _Feature:
         self._different += variants.different
         return found
 
-    def _prerequisites(self) -> Sequence[Clause]:
-        found = []
+    def _strategies(self) -> list[Strategy]:
+        return [
+            strategy_of(
+                each,
+                f"{self._path}.strategies[{number}]",
+                self._segments,
+                self._bucketing,
+                self._different,
+            )
+            for number, each in _asked(self._given, self._path)
+        ]
+
+    def _prerequisites(self, parents: Mapping[str, Document]) -> Sequence[Clause]:
         given = objects_at(self._given.get("dependencies"), f"{self._path}.dependencies")
-        for number, row in enumerate(given):
-            path = f"{self._path}.dependencies[{number}]"
-            if row.get("enabled") is False:
-                raise CannotCarryError(path, "a flag cannot ask for another to be off")
-            names = row.get("variants") or ["on"]
-            found.append({"flag": row.get("feature"), "variants": names})
-        return found
+        return [
+            self._prerequisite(row, parents, f"{self._path}.dependencies[{number}]")
+            for number, row in enumerate(given)
+        ]
+
+    def _prerequisite(self, row: Document, parents: Mapping[str, Document], path: str) -> Clause:
+        """Return what another feature must give; of one that is not here, it has no variants."""
+        name = row.get("feature")
+        parent = parents.get(name, {}) if isinstance(name, str) else {}
+        if parent.get("dependencies"):
+            raise CannotCarryError(path, "a feature that depends on others can have none below it")
+        names = _variants_of(parent, path)
+        on, off = names or ["on"], DISABLED if names else "off"
+        wanted = list_at(row.get("variants"), f"{path}.variants")
+        if row.get("enabled") is False:
+            on = [off]
+        elif wanted and (names or wanted != [DISABLED]):
+            on = [each for each in on if each in wanted]
+        if not on:
+            raise CannotCarryError(f"{path}.variants", "the other feature has none of them")
+        return {"flag": name, "variants": on}
+
+
+def _asked(feature: Document, path: str) -> list[tuple[int, Document]]:
+    """Return the strategies that are in use, with their places."""
+    given = objects_at(feature.get("strategies"), f"{path}.strategies")
+    return [(number, each) for number, each in enumerate(given) if not each.get("disabled")]
+
+
+def _variants_of(feature: Document, path: str) -> list[str]:
+    """Return the names of the variants that a feature gives, of which it may have none."""
+    given = objects_at(feature.get("variants"), path)
+    for _, strategy in _asked(feature, path):
+        given = [*given, *objects_at(strategy.get("variants"), path)]
+    return list(dict.fromkeys(str(each.get("name")) for each in given))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from flags_svc.conversion.outcome import (
+    VERSIONS,
     Bucketing,
     CannotCarryError,
     Clause,
@@ -42,6 +43,12 @@ _MANY_VALUES = {
 _TARGETING_KEY = "targetingKey"
 _ATTRIBUTES = {"userId": _TARGETING_KEY}
 _PER_PERCENT = EVERYBODY // 100
+# By these everybody can be drawn.
+_WHOEVER = {"default", "random"}
+_DIFFERENT = {
+    "NUM_": "numbers are compared with numbers only: a number in a text is none",
+    "SEMVER_": VERSIONS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,7 @@ class Strategy:
     clauses: tuple[Clause, ...]
     share: int = EVERYBODY
     variants: tuple[Document, ...] = field(default_factory=tuple)
+    stickiness: str = "default"
 
     @property
     def when(self) -> Clause:
@@ -59,27 +67,34 @@ class Strategy:
 
 
 def strategy_of(
-    value: object, path: str, segments: Mapping[int, str], bucketing: Bucketing
+    value: object,
+    path: str,
+    segments: Mapping[int, str],
+    bucketing: Bucketing,
+    different: list[str],
 ) -> Strategy:
-    """Return a strategy; raises ``CannotCarryError``."""
+    """Return a strategy, and in ``different`` what it does otherwise; raises ``CannotCarryError``."""
     given = object_at(value, path)
     name = str(given.get("name"))
     parameters = object_at(given.get("parameters") or {}, f"{path}.parameters")
     clauses = [
-        constraint_of(each, f"{path}.constraints[{number}]")
+        constraint_of(each, f"{path}.constraints[{number}]", different)
         for number, each in enumerate(list_at(given.get("constraints"), f"{path}.constraints"))
     ]
     for identity in list_at(given.get("segments"), f"{path}.segments"):
         if not isinstance(identity, int) or identity not in segments:
             raise CannotCarryError(f"{path}.segments", f"there is no segment {identity}")
         clauses.append({"segment": segments[identity]})
-    share = EVERYBODY
+    share, stickiness = EVERYBODY, "default"
     if name in _ROLLOUTS:
         parameter, unit = _ROLLOUTS[name]
         share = _share_of(parameters.get(parameter), f"{path}.parameters.{parameter}")
-        wanted = unit or str(parameters.get("stickiness") or "default")
+        stickiness = unit or str(parameters.get("stickiness") or "default")
         if 0 < share < EVERYBODY:
-            bucketing.take(unit_of(wanted, path), path)
+            bucketing.take(unit_of(stickiness, path), path)
+        elif stickiness not in _WHOEVER:
+            # Even a share of all is only of those who have something to be drawn by.
+            clauses.append(condition(unit_of(stickiness, path), "exists"))
     elif name in _LISTS:
         parameter, read = _LISTS[name]
         texts = [each.strip() for each in str(parameters.get(parameter) or "").split(",")]
@@ -87,7 +102,7 @@ def strategy_of(
     elif name != "default":
         raise CannotCarryError(f"{path}.name", f"the strategy {name!r:.50} has no equal")
     variants = tuple(objects_at(given.get("variants"), f"{path}.variants"))
-    return Strategy(tuple(clauses), share, variants)
+    return Strategy(tuple(clauses), share, variants, stickiness)
 
 
 def unit_of(stickiness: str, path: str) -> str:
@@ -127,7 +142,7 @@ _LISTS: Mapping[str, tuple[str, Callable[[list[str]], Clause]]] = {
 }
 
 
-def constraint_of(value: object, path: str) -> Clause:
+def constraint_of(value: object, path: str, different: list[str]) -> Clause:
     """Return a constraint as a condition; raises ``CannotCarryError``."""
     given = object_at(value, path)
     operator, name = str(given.get("operator")), given.get("contextName")
@@ -147,7 +162,9 @@ def constraint_of(value: object, path: str) -> Clause:
         found = _MANY_VALUES.get(operator, "in")
     else:
         raise CannotCarryError(f"{path}.operator", f"the operator {operator!r:.50} has no equal")
-    ignore_case = bool(given.get("caseInsensitive")) and operator.startswith(("STR_", "REGEX"))
+    different += [each for start, each in _DIFFERENT.items() if operator.startswith(start)]
+    has_case = operator in {"IN", "NOT_IN"} or operator.startswith(("STR_", "REGEX"))
+    ignore_case = has_case and bool(given.get("caseInsensitive"))
     return condition(attribute, found, *values, negate=negate, ignore_case=ignore_case)
 
 

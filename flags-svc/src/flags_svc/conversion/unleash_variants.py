@@ -93,12 +93,18 @@ class Variants:
 
     def _serve(self, strategy: Strategy) -> Document:
         given = [*strategy.variants] or self._own
+        if not given and self.off == DISABLED:
+            raise CannotCarryError(
+                self._path.replace("variants", "strategies"),
+                "either all strategies have variants or none, unless the feature has its own",
+            )
         serve: Document = {"variant": self.on}
         if given:
             weights = {each["name"]: each.get("weight") for each in given}
             serve = {"split": weights} if len(weights) > 1 else {"variant": given[0]["name"]}
             if len(weights) > 1:
-                stickiness = str(given[0].get("stickiness") or "default")
+                inherited = strategy.stickiness if strategy.variants else "default"
+                stickiness = str(given[0].get("stickiness") or inherited)
                 self._bucketing.take(unit_of(stickiness, self._path), self._path)
                 self.different.append(DRAWN_ANEW)
         if strategy.share == EVERYBODY:
