@@ -13,7 +13,7 @@ from tests.fixtures.stacks import EmbeddedStack
 from windsock_embedded.processes import wait_until
 
 FLAG = "new_ui_dashboard"
-SECONDS = 20
+SECONDS = 40
 ASKED = {
     "gap": {"skill": "Terraform", "priority": "LOW"},
     "parsed_cv": {"skills": ["Docker"]},
@@ -25,9 +25,9 @@ ASKED = {
 def flag(suite: EmbeddedStack) -> Iterator[str]:
     """Give the address of a flag of the demo, which is afterwards what it was before."""
     address = f"{suite.gateway}/api/feature-flags/{FLAG}"
-    before = httpx.get(address).raise_for_status().json()
+    before = httpx.get(address, timeout=SECONDS).raise_for_status().json()
     yield address
-    httpx.post(f"{address}/revert/{before['version']}").raise_for_status()
+    httpx.post(f"{address}/revert/{before['version']}", timeout=SECONDS).raise_for_status()
 
 
 def _has_cards(suite: EmbeddedStack) -> bool:
@@ -35,14 +35,14 @@ def _has_cards(suite: EmbeddedStack) -> bool:
         f"{suite.gateway}/api/adaptive-questions/generate",
         json=ASKED,
         headers={"X-User-ID": "u-1"},
-        timeout=30,
+        timeout=SECONDS,
     )
     return "cards" in answer.raise_for_status().json()
 
 
 def _comes_to_have_cards(suite: EmbeddedStack, flag: str, percentage: int) -> bool:
     body = {"percentage": percentage, "environment": "production"}
-    changed = httpx.post(f"{flag}/rollout", json=body).raise_for_status().json()
+    changed = httpx.post(f"{flag}/rollout", json=body, timeout=SECONDS).raise_for_status().json()
     assert changed["environments"]["production"]["enabled"]
     return wait_until(lambda: _has_cards(suite) is bool(percentage), SECONDS)
 
@@ -54,11 +54,13 @@ def test_a_change_is_in_force_in_the_application_that_runs(suite: EmbeddedStack,
 
 def test_every_process_tells_that_it_has_a_change(suite: EmbeddedStack, flag: str) -> None:
     body = {"environment": "production"}
-    revision = httpx.post(f"{flag}/disable", json=body).raise_for_status().json()["revision"]
+    disabled = httpx.post(f"{flag}/disable", json=body, timeout=SECONDS).raise_for_status()
+    revision = disabled.json()["revision"]
     told: dict[str, Any] = {}
 
     def everywhere() -> bool:
-        told.update(httpx.get(f"{suite.gateway}/api/feature-flags/propagation").json())
+        address = f"{suite.gateway}/api/feature-flags/propagation"
+        told.update(httpx.get(address, timeout=SECONDS).raise_for_status().json())
         at = {each["name"]: each["revision"] for each in told["instances"]}
         running = [name for name in at if "flags-svc" in name or "adaptive_questions" in name]
         return len(running) == 2 and min(at[name] for name in running) >= revision
@@ -70,10 +72,12 @@ def test_on_call_reads_what_was_changed_before_the_trouble(suite: EmbeddedStack,
     log = suite.folder / "logs" / "alerts-svc.log"
     who = {"X-Windsock-Actor": "Ada", "X-Windsock-Comment": "too many clicks"}
 
-    httpx.post(f"{flag}/disable", json={"environment": "production"}, headers=who)
+    body = {"environment": "production"}
+    httpx.post(f"{flag}/disable", json=body, headers=who, timeout=SECONDS).raise_for_status()
     known = wait_until(lambda: "Ada" in _changes(suite).get(FLAG, ""), SECONDS)
     posted = [{"labels": {"alertname": "ClicksGone", "severity": "critical"}}]
-    httpx.post(f"{suite.gateway}/api/v2/alerts", json=posted).raise_for_status()
+    address = f"{suite.gateway}/api/v2/alerts"
+    httpx.post(address, json=posted, timeout=SECONDS).raise_for_status()
     told = wait_until(lambda: any(map(_tells_of_the_flag, log.read_text().splitlines())), SECONDS)
 
     assert known, _changes(suite)
@@ -82,7 +86,8 @@ def test_on_call_reads_what_was_changed_before_the_trouble(suite: EmbeddedStack,
 
 def _changes(suite: EmbeddedStack) -> dict[str, str]:
     """Return who changed which flag last."""
-    found = httpx.get(f"{suite.gateway}/api/alerts/changes").raise_for_status().json()["changes"]
+    answer = httpx.get(f"{suite.gateway}/api/alerts/changes", timeout=SECONDS)
+    found = answer.raise_for_status().json()["changes"]
     return {each["name"]: each["author"] for each in reversed(found) if each["kind"] == "flag"}
 
 

@@ -64,12 +64,12 @@ def _send(client: httpx.Client, command: Command, known: dict[str, str]) -> tupl
     return answer.status_code, text
 
 
-def _run(text: str) -> tuple[int, str]:
+def _run(text: str, gateway: str) -> tuple[int, str]:
     """Run a listing and give the status of an answer that would say as much."""
     ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", text],
+        [sys.executable, "-W", "error", "-c", text.replace(GATEWAY, gateway)],
         cwd=REPOSITORY,
-        env=dict(os.environ),
+        env={**os.environ, "WINDSOCK_ENDPOINT": gateway},
         capture_output=True,
         text=True,
         timeout=60,
@@ -83,10 +83,10 @@ def followed(suite: EmbeddedStack) -> dict[str, tuple[int, str]]:
     """Give status and answer of each command, and of each listing of Python, by its text."""
     done = {}
     known: dict[str, str] = {}
-    with httpx.Client(timeout=20) as client:
+    with httpx.Client(timeout=40) as client:
         for block in BLOCKS:
             if block.language == "python":
-                done[block.text] = _run(block.text.replace(GATEWAY, suite.gateway))
+                done[block.text] = _run(block.text, suite.gateway)
             elif block.language == "sh":
                 for command in _commands(block, suite.gateway):
                     said = f"{command.method} {command.address} {command.body}"

@@ -47,6 +47,9 @@ def _command(block: Block, suite: EmbeddedStack) -> list[str] | None:
         return [sys.executable, "-W", "error", "-c", text]
     if block.language != "sh" or text.strip() in NOT_RUN:
         return None
+    if "/rollout" in text:
+        wait = f"{shlex.quote(sys.executable)} -m tests.suite.in_force {suite.gateway}"
+        text = re.sub(r"^curl .*/rollout .*$", rf"\g<0>\n{wait}", text, flags=re.MULTILINE)
     if "OTEL_" in text:
         text += f"{shlex.quote(sys.executable)} -m tests.suite.exporting\n"
     # The wrapper would look after .venv; what it runs then is task.
