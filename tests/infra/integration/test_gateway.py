@@ -242,12 +242,14 @@ def test_tokens_in_addresses_are_not_logged_when_services_are_down(stack: Embedd
         os.kill(stack.pid(service), signal.SIGKILL)
     secret = ["/ofrep/v1/sse?token=s3cret", "/api/alerts/links/s3cret"]
 
-    down = wait_until(
-        lambda: all(httpx.get(stack.gateway + path).status_code == 503 for path in secret), 10
-    )
-    other = httpx.get(f"{stack.gateway}/api/feature-flags/other?a=1")
-    logs = [path.read_text() for path in (stack.folder / "logs").glob("gateway*")]
-    os.kill(stack.pid("launcher"), signal.SIGCONT)
+    try:
+        down = wait_until(
+            lambda: all(httpx.get(stack.gateway + path).status_code == 503 for path in secret), 20
+        )
+        other = httpx.get(f"{stack.gateway}/api/feature-flags/other?a=1")
+        logs = [path.read_text() for path in (stack.folder / "logs").glob("gateway*")]
+    finally:
+        os.kill(stack.pid("launcher"), signal.SIGCONT)
 
     assert down
     assert other.status_code == 503
