@@ -91,6 +91,40 @@ def test_a_change_replaces_and_removes() -> None:
     assert changed_keys(NoFlags("", ""), after) == ["a", "c", "d"]
 
 
+def ruled(value: object) -> dict[str, Any]:
+    when = {"attribute": "a", "operator": "equals", "value": value}
+    return switch("f", rules=[{"when": when, "serve": {"variant": "off"}}])
+
+
+def an_object(value: object) -> dict[str, Any]:
+    return {"key": "f", "type": "object", "variants": {"on": {"x": [value]}}}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (ruled(True), ruled(1)),
+        (an_object(True), an_object(1)),
+        (an_object(2), an_object(2.0)),
+        (
+            switch("f", fallthrough={"split": {"on": 1, "off": 1}}),
+            switch("f", fallthrough={"split": {"off": 1, "on": 1}}),
+        ),
+    ],
+    ids=["truth of a condition", "truth in a value", "number in a value", "order of a split"],
+)
+def test_what_python_takes_for_equal_may_be_a_change(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    before = from_snapshot(snapshot(one))
+
+    after = from_snapshot(snapshot(other, revision=2), before)
+    again = from_snapshot(snapshot(other, revision=3), after)
+
+    assert changed_keys(before, after) == ["f"]
+    assert changed_keys(after, again) == []
+
+
 def test_a_segment_changes_the_flags_that_name_it() -> None:
     rule = {"when": {"segment": "s"}, "serve": {"variant": "off"}}
     segment = {"key": "s", "included": ["u-1"]}

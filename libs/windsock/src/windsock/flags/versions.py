@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from windsock.flags.definition import Flag, FlagSet, Segment
@@ -72,9 +73,9 @@ def version_of(
         return Version(compile_set(defined), defined, unreadable or {}, epoch, revision)
     before = former.defined
     compiled = former.flags.after(
-        [flag for key, flag in defined.flags.items() if before.flags.get(key) != flag],
+        _new(before.flags, defined.flags),
         [key for key in before.flags if key not in defined.flags],
-        [each for key, each in defined.segments.items() if before.segments.get(key) != each],
+        _new(before.segments, defined.segments),
         [key for key in before.segments if key not in defined.segments],
     )
     return Version(compiled, defined, unreadable or {}, epoch, revision)
@@ -141,6 +142,32 @@ def changed_keys(before: Version | NoFlags, after: Version) -> list[str]:
         return sorted(after.flags)
     keys = {key for key, flag in after.flags.items() if before.flags.get(key) is not flag}
     return sorted(keys.union(key for key in before.flags if key not in after.flags))
+
+
+def _new(before: Mapping[str, _T], after: Mapping[str, _T]) -> list[_T]:
+    return [each for key, each in after.items() if not _is_same(before.get(key), each)]
+
+
+def _is_same(one: object, other: object) -> bool:
+    """Return whether both have the same effect.
+
+    For ``==`` true is 1, and the order of a split's weights, by which users get theirs, does not
+    matter.
+    """
+    if type(one) is not type(other) or one != other:
+        return False
+    if isinstance(one, dict) and isinstance(other, dict):
+        return list(one) == list(other) and all(
+            _is_same(value, other[key]) for key, value in one.items()
+        )
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return all(_is_same(*pair) for pair in zip(one, other, strict=True))
+    return all(_is_same(getattr(one, name), getattr(other, name)) for name in _names_of(type(one)))
+
+
+@cache
+def _names_of(kind: type) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _place(document: Document) -> tuple[str, int]:
