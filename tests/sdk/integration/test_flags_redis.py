@@ -216,11 +216,11 @@ def test_redis_may_be_killed_and_come_back(follow: Follow) -> None:
 
 def test_an_address_that_is_none_is_a_problem(follow: Follow) -> None:
     told = Told()
-    client = follow("redis://127.0.0.1:notaport/0", "sdk", told)
+    client = follow("redis://:hidden/word@127.0.0.1:6379/0", "sdk", told)
     started = time.monotonic()
 
     assert client.is_enabled("f", default=True)
     told.until(lambda: "error" in told.kinds)
 
-    assert "Redis: " in client.status().problem
+    assert client.status().problem == "Redis: the address cannot be used"
     assert time.monotonic() - started < PATIENCE_SECONDS

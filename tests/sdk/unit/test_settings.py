@@ -55,6 +55,7 @@ def test_every_setting_can_be_set() -> None:
         ("spool_dir", 7),
         ("flags_source", "somewhere"),
         ("flags_redis_url", "http://127.0.0.1:6379"),
+        ("flags_redis_url", "redis://:hidden/word@127.0.0.1:6379"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_reported_and_the_default_stands(

@@ -119,8 +119,11 @@ def _endpoint(value: object) -> str:
 
 def _redis_url(value: object) -> str | None:
     url = _optional_text(value)
-    if url is not None and urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("must start with redis://, rediss:// or unix://")
+    if url is not None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        _ = parts.port  # Raises where it is no port, as behind a password with an unquoted slash.
     return url
 
 

@@ -57,16 +57,11 @@ class RedisFeed:
 
     def listen(self, hold: Hold) -> None:
         try:
-            client = self._redis.Redis.from_url(
-                self._url,
-                socket_timeout=_TIMEOUT_SECONDS,
-                socket_connect_timeout=_TIMEOUT_SECONDS,
-                retry=self._no_retry,
-            )
+            client = self._client()
             with client, client.pubsub() as channel:
                 channel.subscribe(f"{self._hash}:changes")
                 self._follow(client, channel, hold)
-        # ValueError: what redis says of an address that is none.
+        # ValueError: an answer that makes no sense.
         except (self._redis.RedisError, OSError, ValueError) as error:
             raise FeedError(f"Redis: {type(error).__name__}: {error}"[:300]) from None
 
@@ -75,6 +70,18 @@ class RedisFeed:
 
     def forget_after_fork(self) -> None:
         return
+
+    def _client(self) -> Any:
+        try:
+            return self._redis.Redis.from_url(
+                self._url,
+                socket_timeout=_TIMEOUT_SECONDS,
+                socket_connect_timeout=_TIMEOUT_SECONDS,
+                retry=self._no_retry,
+            )
+        # What redis says of it may quote a part of the password.
+        except ValueError:
+            raise FeedError("Redis: the address cannot be used") from None
 
     def _follow(self, client: Any, channel: Any, hold: Hold) -> None:
         # Not before it is subscribed, or what is told in between would be lost.
