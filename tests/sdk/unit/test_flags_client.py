@@ -276,6 +276,34 @@ def test_what_a_report_has_no_room_for_is_in_the_next() -> None:
     assert len({each["flag"] for report in told for each in report}) == 5
 
 
+def test_counts_that_nobody_takes_are_bounded() -> None:
+    usage = Usage(most=3)
+    for number in range(5):
+        cell = Cell(f"f{number}", "on")
+        usage.count_in(cell)
+        cell.count += 1
+        cell.retired = True
+
+    assert [each["flag"] for each in usage.take()] == ["f2", "f3", "f4"]
+
+
+def test_listeners_come_and_go_by_themselves() -> None:
+    client = FeatureFlags(windsock.get_metrics_collector())
+    heard: list[Notice] = []
+    first, second = client.subscribe(heard.append), client.subscribe(heard.append)
+    source = MemorySource(version_of(FlagSet({})))
+    client.install(source)
+
+    source.told(Notice(CHANGED))
+    first()
+    first()
+    source.told(Notice(CHANGED))
+    second()
+    source.told(Notice(CHANGED))
+
+    assert len(heard) == 3
+
+
 def test_listeners_hear_of_changes_and_may_fail(caplog: pytest.LogCaptureFixture) -> None:
     source = MemorySource(version())
     client = FeatureFlags(windsock.get_metrics_collector())

@@ -19,6 +19,7 @@ from windsock.fields import MAX_NAME, Cleaner
 
 PATH = "/api/feature-flags/reports"
 MAX_EVALUATIONS = 1_000
+MAX_CELLS = 100_000
 _MAX_ANSWER = 64 * 1024
 
 
@@ -40,10 +41,13 @@ class Cell:
 
 
 class Usage:
-    """The counts that have not been told yet. Each step on a deque is done at once."""
+    """The counts that have not been told yet. Each step on a deque is done at once.
 
-    def __init__(self) -> None:
-        self._cells: deque[Cell] = deque()
+    As long as nobody is told, new versions of flags add to them; then the eldest are forgotten.
+    """
+
+    def __init__(self, most: int = MAX_CELLS) -> None:
+        self._cells: deque[Cell] = deque(maxlen=most)
 
     def count_in(self, cell: Cell) -> None:
         """Tell what ``cell`` counts from now on, until it is retired."""
