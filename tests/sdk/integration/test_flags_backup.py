@@ -1,5 +1,7 @@
 """Flags on disk, for a start at which the service is away."""
 
+import hashlib
+import json
 import os
 import threading
 import time
@@ -153,6 +155,16 @@ def test_a_backup_of_another_environment_is_not_used(path: Path) -> None:
 
     assert Backup(path, "staging").read() is None
     assert isinstance(Backup(path, "production").read(), Version)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b"null"])
+def test_a_backup_of_something_else_is_not_used(path: Path, body: bytes) -> None:
+    written(path)
+    digest = hashlib.blake2b(body, digest_size=16).hexdigest()
+    head = json.dumps({"windsock_flags_backup": 1, "blake2b": digest})
+    path.write_bytes(head.encode() + b"\n" + body)
+
+    assert Backup(path, "production").read() is None
 
 
 def test_a_backup_that_says_nonsense_is_not_used(path: Path, follow: Follow) -> None:

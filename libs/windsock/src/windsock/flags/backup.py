@@ -70,8 +70,9 @@ class Backup:
             raise ValueError("it is damaged")
         with undisturbed():
             document = json.loads(body)
-            if document["environment"] != self._environment:
-                raise ValueError(f"it is of environment {document['environment']!r}")
+            environment = document.get("environment") if isinstance(document, dict) else None
+            if environment != self._environment:
+                raise ValueError(f"it is of environment {environment!r}")
             return from_snapshot(document)
 
     def _document(self, version: Version) -> dict[str, Any]:
