@@ -9,12 +9,12 @@ from flags_svc.domain.fields import below
 from flags_svc.domain.flag import ManagedFlag
 from flags_svc.domain.references import (
     Preview,
-    cycle_from,
+    cycle_in,
     prerequisites_of,
     segments_of_rules,
     segments_of_segment,
 )
-from flags_svc.domain.world import Edit, World
+from flags_svc.domain.world import Edit, ItemKind, World
 from windsock.flags.definition import Prerequisite, Segment
 from windsock_kit.errors import ConflictError, InvalidError
 
@@ -38,8 +38,11 @@ def checked(
             _check_flag(preview, edit.item, path)
         elif isinstance(edit.item, Segment):
             _check_segment(preview, edit.item, path)
-    for edit in edits:
-        _check_users(world, preview, edit)
+    given = [""] * len(edits) if paths is None else paths
+    places = {(edit.kind, edit.key): path for edit, path in zip(edits, given, strict=True)}
+    _refuse_cycles("flag", edits, places, lambda key: _needs(preview, key), "prerequisites")
+    _refuse_cycles("segment", edits, places, lambda key: _made_of(preview, key), "when")
+    _check_users(world, preview, edits)
     _check_room(world, preview)
     return edits
 
@@ -56,7 +59,6 @@ def _check_flag(preview: Preview, flag: ManagedFlag, path: str) -> None:
                 raise InvalidError(f"there is no segment {segment}", path=f"{place}.rules")
     for index, prerequisite in enumerate(flag.prerequisites):
         _check_prerequisite(preview, flag, prerequisite, below(path, f"prerequisites[{index}]"))
-    _refuse_cycle("flag", flag.key, lambda key: _needs(preview, key), below(path, "prerequisites"))
 
 
 def _check_prerequisite(
@@ -86,7 +88,6 @@ def _check_segment(preview: Preview, segment: Segment, path: str) -> None:
     for key in sorted(segments_of_segment(segment)):
         if preview.segment(key) is None:
             raise InvalidError(f"there is no segment {key}", path=place)
-    _refuse_cycle("segment", segment.key, lambda key: _made_of(preview, key), place)
 
 
 def _made_of(preview: Preview, key: str) -> Iterable[str]:
@@ -94,22 +95,47 @@ def _made_of(preview: Preview, key: str) -> Iterable[str]:
     return () if segment is None else segments_of_segment(segment)
 
 
-def _refuse_cycle(what: str, key: str, needs: Callable[[str], Iterable[str]], path: str) -> None:
-    way = cycle_from(key, needs)
+def _refuse_cycles(
+    kind: ItemKind,
+    edits: Sequence[Edit],
+    places: Mapping[tuple[ItemKind, str], str],
+    needs: Callable[[str], Iterable[str]],
+    member: str,
+) -> None:
+    """Refuse items that ask for themselves, by however long a way: without an edited one in it there is none."""
+    edited = [edit.key for edit in edits if edit.kind == kind and edit.item is not None]
+    way = cycle_in(edited, needs)
     if way:
-        raise InvalidError(f"a {what} cannot ask for itself: {' → '.join(way)}", path=path)
+        key = next(key for key in edited if key in way)
+        begin = way.index(key)
+        told = " → ".join([*way[begin:-1], *way[:begin], key])
+        raise InvalidError(
+            f"a {kind} cannot ask for itself: {told}", path=below(places[kind, key], member)
+        )
 
 
-def _check_users(world: World, preview: Preview, edit: Edit) -> None:
+def _check_users(world: World, preview: Preview, edits: Sequence[Edit]) -> None:
     """Refuse to take away what others go by."""
-    if edit.kind == "flag":
-        lost = _lost_of_flag(world, preview, edit.key)
-        if lost:
-            _refuse_used(lost, users_of_flag(preview, edit.key))
-    elif edit.item is None and edit.kind == "segment":
-        _refuse_used(f"segment {edit.key}", users_of_segment(preview, edit.key))
-    elif edit.item is None:
-        _refuse_used(f"environment {edit.key}", users_of_environment(preview, edit.key))
+    askers: Mapping[str, Sequence[ManagedFlag]] | None = None
+    for edit in edits:
+        if edit.kind == "flag":
+            lost = _lost_of_flag(world, preview, edit.key)
+            if lost:
+                askers = _askers(preview) if askers is None else askers
+                _refuse_used(lost, _users_of_flag(preview, edit.key, askers.get(edit.key, ())))
+        elif edit.item is None and edit.kind == "segment":
+            _refuse_used(f"segment {edit.key}", users_of_segment(preview, edit.key))
+        elif edit.item is None:
+            _refuse_used(f"environment {edit.key}", users_of_environment(preview, edit.key))
+
+
+def _askers(preview: Preview) -> Mapping[str, Sequence[ManagedFlag]]:
+    """Return which flags ask for a flag, by its key."""
+    found: dict[str, list[ManagedFlag]] = {}
+    for flag in preview.flags():
+        for key in prerequisites_of(flag):
+            found.setdefault(key, []).append(flag)
+    return found
 
 
 def _lost_of_flag(world: World, preview: Preview, key: str) -> str:
@@ -123,20 +149,17 @@ def _lost_of_flag(world: World, preview: Preview, key: str) -> str:
     return f"variant {', '.join(gone)} of flag {key}" if gone else ""
 
 
-def users_of_flag(preview: Preview, key: str) -> Iterator[str]:
+def _users_of_flag(preview: Preview, key: str, askers: Iterable[ManagedFlag]) -> Iterator[str]:
     """Return who asks for a flag in a way that it does not answer."""
     needed = preview.flag(key)
-    for flag in preview.flags():
-        for each in flag.prerequisites:
-            if each.flag != key:
-                continue
-            if (
-                needed is None
-                or (needed.archived and not flag.archived)
-                or not each.variants <= needed.variants.keys()
-            ):
-                yield f"flag {flag.key}"
-                break
+    for flag in askers:
+        wanted = {name for each in flag.prerequisites if each.flag == key for name in each.variants}
+        if (
+            needed is None
+            or (needed.archived and not flag.archived)
+            or not wanted <= needed.variants.keys()
+        ):
+            yield f"flag {flag.key}"
 
 
 def users_of_segment(preview: Preview, key: str) -> Iterator[str]:

@@ -92,19 +92,27 @@ class Preview:
         return sorted({*held, *(key for found, key in self.edited if found == kind)})
 
 
-def cycle_from(start: str, needs: Callable[[str], Iterable[str]]) -> list[str]:
-    """Return a way from ``start`` along ``needs`` back to it, nothing if there is none."""
-    before: dict[str, str] = {}
-    waiting = [start]
-    while waiting:
-        at = waiting.pop()
-        for each in sorted(needs(at)):
-            if each == start:
-                way = [at, start]
-                while way[0] != start:
-                    way.insert(0, before[way[0]])
-                return way
-            if each not in before:
-                before[each] = at
-                waiting.append(each)
+def cycle_in(starts: Iterable[str], needs: Callable[[str], Iterable[str]]) -> list[str]:
+    """Return a way along ``needs`` that comes back to its beginning, nothing if ``starts`` lead to none.
+
+    Each key is looked at once, however many lead to it.
+    """
+    done: set[str] = set()
+    for start in starts:
+        # The way to where we are, in order, with what is still to be tried at each place.
+        way: dict[str, Iterator[str]] = {}
+        following: str | None = start
+        while following is not None:
+            if following in way:
+                keys = [*way]
+                return [*keys[keys.index(following) :], following]
+            if following not in done:
+                way[following] = iter(sorted(needs(following)))
+            following = None
+            while way and following is None:
+                at = next(reversed(way))
+                following = next(way[at], None)
+                if following is None:
+                    done.add(at)
+                    del way[at]
     return []
