@@ -18,11 +18,11 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from metrics_svc.domain.tally import Row
 from metrics_svc.instruments import Instruments
 from windsock_kit.loops import guarding
+from windsock_kit.redis_faults import redis_faults
 
 log = structlog.get_logger(__name__)
 
@@ -137,8 +137,7 @@ class Announcements:
         try:
             async with asyncio.timeout(2 * TIMEOUT_SECONDS):
                 await self._client.publish(CHANNEL, body)
-        # The library lets some errors of the operating system through as they are.
-        except (RedisError, OSError) as error:
+        except redis_faults as error:
             self._keep(news)
             self._published.labels("failed").inc()
             if not self._away:

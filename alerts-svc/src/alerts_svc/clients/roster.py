@@ -13,12 +13,15 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+
+from windsock_kit.redis_faults import redis_faults
 
 KEY: Final = "windsock:alerts:acting"
 INTERVAL_SECONDS: Final = 2.0
 KEPT_SECONDS: Final = 10
 TIMEOUT_SECONDS: Final = 0.5
+# Somebody else may have put there what is no number.
+_FAULTS: Final[tuple[type[Exception], ...]] = (*redis_faults, ValueError)
 
 
 class Roster:
@@ -34,7 +37,7 @@ class Roster:
         try:
             async with asyncio.timeout(2 * TIMEOUT_SECONDS):
                 await self._client.set(KEY, fence, ex=KEPT_SECONDS)
-        except (RedisError, OSError):
+        except redis_faults:
             return
 
     async def another_acts(self, fence: int) -> bool:
@@ -45,7 +48,7 @@ class Roster:
             async with asyncio.timeout(2 * TIMEOUT_SECONDS):
                 found = await self._client.get(KEY)
             return found is not None and int(found) > fence
-        except (RedisError, OSError, ValueError):
+        except _FAULTS:
             return False
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from flags_svc.domain.world import Change
 from flags_svc.live import messages
+from windsock_kit.redis_faults import redis_faults
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class Announcer:
             body = await self._waiting.get()
             try:
                 await self._publish(body)
-            except (RedisError, OSError, TimeoutError) as error:
+            except redis_faults as error:
                 if not self._away:
                     log.warning("announcing_failed", error=type(error).__name__)
                 self._away = True

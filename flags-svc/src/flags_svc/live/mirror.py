@@ -15,7 +15,6 @@ import asyncpg
 import structlog
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from flags_svc.domain.world import Change
 from flags_svc.live import documents
@@ -25,6 +24,7 @@ from flags_svc.live.in_force import InForce
 from flags_svc.live.replica import Replica
 from windsock_kit.loops import PeriodicLoop
 from windsock_kit.postgres import transient_errors
+from windsock_kit.redis_faults import redis_faults
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,11 @@ PREFIX = "windsock:flags:"
 CHECK_SECONDS = 5.0
 # Whoever is overtaken by a process that knows less tries again, but not for ever in one go.
 TRIES = 3
-_FAULTS: tuple[type[BaseException], ...] = (RedisError, *transient_errors, asyncpg.InterfaceError)
+_FAULTS: tuple[type[BaseException], ...] = (
+    *redis_faults,
+    *transient_errors,
+    asyncpg.InterfaceError,
+)
 
 # KEYS: the hash; ARGV: its channel, the epoch and revision that it is expected to have (empty: any),
 # those that it gets, the message, how many fields go, these, then fields and values that come.

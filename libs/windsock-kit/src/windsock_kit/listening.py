@@ -16,9 +16,9 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from windsock_kit.loops import guarding
+from windsock_kit.redis_faults import redis_faults
 
 log = structlog.get_logger(__name__)
 
@@ -26,13 +26,11 @@ CONNECT_SECONDS = 5.0
 # A connection that nobody closed but that leads nowhere any more is found out so.
 CHECK_SECONDS = 15.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
-_FAULTS = (
-    OSError,
-    TimeoutError,
+_FAULTS: tuple[type[Exception], ...] = (
+    *redis_faults,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    RedisError,
 )
 
 Listen: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]

@@ -13,10 +13,10 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from adaptive_questions.caches.lookup import Ghosts, Kept, Lookups, Miss, V
 from adaptive_questions.seldom import Seldom
+from windsock_kit.redis_faults import redis_faults
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +58,7 @@ class SharedRedis:
             try:
                 async with asyncio.timeout(2 * TIMEOUT_SECONDS):
                     answer = await command(self._client)
-            # The library lets some errors of the operating system through as they are.
-            except (RedisError, OSError) as error:
+            except redis_faults as error:
                 self._rest(error)
                 return None
             self._away = False
