@@ -14,7 +14,7 @@ from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
 
 from flags_svc.conversion import flagd
-from flags_svc.conversion.outcome import DRAWN_ANEW, NUMBERS
+from flags_svc.conversion import outcome as told
 from tests.flags_svc.conformance import Imported
 
 X = {"var": "x"}
@@ -65,8 +65,8 @@ TYPES = "values equal only those of their own type"
 def definition(condition: Any) -> dict[str, Any]:
     flag = {
         "state": "ENABLED",
-        "variants": {"yes": "yes", "no": "no"},
-        "defaultVariant": "no",
+        "variants": {"yes": "yes", "no": "no", "neither": "neither"},
+        "defaultVariant": "neither",
         "targeting": {"if": [condition, "yes", "no"]},
     }
     return {"flags": {"flag": flag}, "$evaluators": {"one": {"===": [X, 1]}}}
@@ -102,13 +102,17 @@ def test_values_are_compared_as_in_flagd(condition: Any) -> None:
 def test_numbers_are_compared_as_in_flagd(condition: Any) -> None:
     found, said = others(condition, CONTEXTS)
 
-    assert NUMBERS in said
+    assert told.NUMBERS in said
     assert [each for each in found if type(each.get("x", 0)) in {int, float}] == []
 
 
 @pytest.mark.parametrize("condition", SEMVER, ids=str)
 def test_versions_are_compared_as_in_flagd(condition: Any) -> None:
-    assert others(condition, [{}, *({"x": each} for each in VERSIONS)])[0] == []
+    found, said = others(condition, [{}, {"x": 1}, *({"x": each} for each in VERSIONS)])
+
+    assert said == told.VERSIONS
+    # There, a number is one too.
+    assert found in ([], [{"x": 1}])
 
 
 @pytest.mark.parametrize(
@@ -149,6 +153,6 @@ def test_what_flagd_alone_has_is_told() -> None:
 
     imported = Imported(flagd.read({"flags": flags}, "production"))
 
-    assert DRAWN_ANEW in imported.said_of("split")
+    assert told.DRAWN_ANEW in imported.said_of("split")
     assert "while disabled" in imported.said_of("off")
     assert imported.left_out.keys() == {"bare", "timed", "wrong"}

@@ -7,6 +7,7 @@ from typing import Any
 
 from flags_svc.conversion.outcome import (
     NUMBERS,
+    VERSIONS,
     CannotCarryError,
     Clause,
     condition,
@@ -100,6 +101,7 @@ class Conditions:
             attribute, text = _attribute_and(given, path, str)
             return condition(attribute, name, text)
         if name == "sem_ver":
+            self._different.append(VERSIONS)
             return _version(given, path)
         if name == "var":
             attribute = attribute_of({"var": given}, path)

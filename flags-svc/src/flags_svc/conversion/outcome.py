@@ -20,7 +20,7 @@ Clause = dict[str, Any]
 ANOTHER_HASH = "shares keep their size, but users are drawn anew: another hash decides"
 DRAWN_ANEW = f"{ANOTHER_HASH}; without what to draw by it is the caller's own default"
 NUMBERS = "where numbers are compared, a missing attribute is 0, and a text no number"
-VERSIONS = "versions are compared by semver.org; a v before them, and no minor and patch, are fine"
+VERSIONS = "versions are texts as in semver.org; a v before them, and no minor and patch, are fine"
 
 
 class CannotCarryError(Exception):
