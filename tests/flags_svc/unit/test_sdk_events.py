@@ -47,6 +47,16 @@ def keys(items: list[dict[str, Any]]) -> list[str]:
     return [item["key"] for item in items]
 
 
+@pytest.mark.parametrize("last_event_id", [None, "e0-7"])
+def test_all_who_are_sent_everything_share_its_bytes(
+    scene: Scene, last_event_id: str | None
+) -> None:
+    first = scene.events.beginning("production", last_event_id)
+
+    assert scene.events.beginning("production", None) is first
+    assert first.startswith(b"retry: ")
+
+
 def test_who_comes_first_is_sent_everything(scene: Scene) -> None:
     event = scene.sent(None)
 

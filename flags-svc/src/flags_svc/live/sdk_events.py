@@ -31,10 +31,10 @@ class SdkEvents:
         """Return what a client lacks, or everything."""
         last = EventId.read(last_event_id or "")
         if last is None:
-            return RETRY + self._snapshot(environment)
+            return self._snapshot(environment)
         if last == self._replica.position:
             return RETRY + self.heartbeat(environment)
-        return RETRY + self.news(environment, last)
+        return self.news(environment, last)
 
     def news(self, environment: str, since: EventId) -> bytes:
         """Return one change, or a snapshot to whom it would say too little."""
@@ -50,7 +50,9 @@ class SdkEvents:
 
     def _snapshot(self, environment: str) -> bytes:
         def make() -> bytes:
-            return self._event(b"snapshot", documents.snapshot(self._replica, environment))
+            told = self._event(b"snapshot", documents.snapshot(self._replica, environment))
+            # Put together here, once: with a copy for each of thousands the memory would be full.
+            return RETRY + told
 
         return self._keep((environment, None), make)
 
