@@ -96,13 +96,13 @@ async def kit(request: pytest.FixtureRequest) -> AsyncGenerator[Kit]:
                 # Only what is managed must have a variant for this.
                 del document["off_variant"]
         with flags(documents) as client:
-            api.set_provider(WindsockProvider(client))
+            api.set_provider_and_wait(WindsockProvider(client))
             yield Kit(api.get_client(), is_ours=True)
         return
     async with serving(scene.app) as base:
         for kind, _ in OF_TYPES:
             await scene.disable(f"disabled-{kind}-flag")
-        api.set_provider(OFREPProvider(base))
+        api.set_provider_and_wait(OFREPProvider(base))
         yield Kit(api.get_client(), is_ours=False)
 
 
