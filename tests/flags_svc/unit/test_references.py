@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
 from flags_svc.domain import decisions
 from flags_svc.domain.bulk import import_items, items_of
-from flags_svc.domain.references import cycle_in
-from tests.flags_svc.worlds import flag, world
+from flags_svc.domain.checking import MAX_DEPTH
+from flags_svc.domain.references import cycle_in, longest_way
+from tests.flags_svc.worlds import after, flag, world
 from windsock_kit.errors import ConflictError, InvalidError
 
 
@@ -65,5 +67,28 @@ def test_who_asks_for_what_is_gone_is_named_once() -> None:
     asks = [{"flag": "new", "variants": ["on"]}, {"flag": "new", "variants": ["off"]}]
     before = world(flag(), flag("other"), flag("asking", prerequisites=asks))
 
-    with pytest.raises(ConflictError, match="is used by flag asking$"):
+    with pytest.raises(ConflictError, match=r"is used by flag asking$"):
         decisions.delete("flag", "new")(before)
+
+
+def test_the_longest_way_counts() -> None:
+    assert longest_way([], along({})) == 0
+    assert longest_way("abc", along({"a": "b d", "b": "c", "c": "d"})) == 4
+
+
+@pytest.mark.parametrize("kind", ["flags", "segments"])
+def test_who_asks_for_others_in_too_long_a_row_is_refused(kind: str) -> None:
+    def item(number: int, last: int) -> dict[str, Any]:
+        end, following = number == last, f"k{number + 1}"
+        if kind == "segments":
+            when = {"attribute": "a", "operator": "exists"} if end else {"segment": following}
+            return {"key": f"k{number}", "when": when}
+        asks = [] if end else [{"flag": following, "variants": ["on"]}]
+        return {"key": f"k{number}", "type": "boolean", "prerequisites": asks}
+
+    row = import_items(items_of({kind: [item(number, MAX_DEPTH) for number in range(1, 21)]}))
+    longer = import_items(items_of({kind: [item(0, MAX_DEPTH)]}))
+    before = after(world(), row)
+
+    with pytest.raises(InvalidError, match=f"more than {MAX_DEPTH} {kind}"):
+        longer(before)

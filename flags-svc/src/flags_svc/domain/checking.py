@@ -10,6 +10,7 @@ from flags_svc.domain.flag import ManagedFlag
 from flags_svc.domain.references import (
     Preview,
     cycle_in,
+    longest_way,
     prerequisites_of,
     segments_of_rules,
     segments_of_segment,
@@ -21,6 +22,8 @@ from windsock_kit.errors import ConflictError, InvalidError
 MAX_FLAGS = 20_000
 MAX_SEGMENTS = 5_000
 MAX_ENVIRONMENTS = 50
+# Each step of an evaluation waits for those below it.
+MAX_DEPTH = 20
 _MAX_NAMED = 10
 
 
@@ -42,6 +45,7 @@ def checked(
     places = {(edit.kind, edit.key): path for edit, path in zip(edits, given, strict=True)}
     _refuse_cycles("flag", edits, places, lambda key: _needs(preview, key), "prerequisites")
     _refuse_cycles("segment", edits, places, lambda key: _made_of(preview, key), "when")
+    _refuse_depth(preview, edits, places)
     _check_users(world, preview, edits)
     _check_room(world, preview)
     return edits
@@ -112,6 +116,30 @@ def _refuse_cycles(
         raise InvalidError(
             f"a {kind} cannot ask for itself: {told}", path=below(places[kind, key], member)
         )
+
+
+def _refuse_depth(
+    preview: Preview, edits: Sequence[Edit], places: Mapping[tuple[ItemKind, str], str]
+) -> None:
+    """Refuse items that ask for others that ask for others, and so on without an end in sight."""
+    flags = [each.key for each in edits if each.kind == "flag" and [*_needs(preview, each.key)]]
+    if flags:
+        asking = (flag.key for flag in preview.flags() if flag.prerequisites)
+        if longest_way(asking, lambda key: _needs(preview, key)) > MAX_DEPTH:
+            raise _too_deep("flags", below(places["flag", flags[0]], "prerequisites"))
+    segments = [
+        each.key for each in edits if each.kind == "segment" and [*_made_of(preview, each.key)]
+    ]
+    if segments:
+        made = (segment.key for segment in preview.segments())
+        if longest_way(made, lambda key: _made_of(preview, key)) > MAX_DEPTH:
+            raise _too_deep("segments", below(places["segment", segments[0]], "when"))
+
+
+def _too_deep(what: str, path: str) -> InvalidError:
+    return InvalidError(
+        f"more than {MAX_DEPTH} {what} would ask for each other in a row", path=path
+    )
 
 
 def _check_users(world: World, preview: Preview, edits: Sequence[Edit]) -> None:

@@ -116,3 +116,19 @@ def cycle_in(starts: Iterable[str], needs: Callable[[str], Iterable[str]]) -> li
                     done.add(at)
                     del way[at]
     return []
+
+
+def longest_way(starts: Iterable[str], needs: Callable[[str], Iterable[str]]) -> int:
+    """Return how many keys the longest way along ``needs`` has, which must not come back to where it was."""
+    lengths: dict[str, int] = {}
+    waiting = [*starts]
+    while waiting:
+        at = waiting[-1]
+        following = [*needs(at)]
+        unknown = [each for each in following if each not in lengths]
+        if unknown:
+            waiting += unknown
+            continue
+        lengths[at] = 1 + max((lengths[each] for each in following), default=0)
+        waiting.pop()
+    return max(lengths.values(), default=0)
