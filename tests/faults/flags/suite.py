@@ -25,11 +25,12 @@ ASK_SECONDS = 0.05
 WRITE_SECONDS = 0.05
 # Longer than anything may take the service that it is asked for.
 PATIENCE_SECONDS = 20.0
-# An evaluation needs nothing that could make it wait.
-ANSWER_SECONDS = 2.0
-# Within which everybody has the newest value, if they were connected, and if they have to connect again.
-CONNECTED_SECONDS = 5.0
-RECONNECTED_SECONDS = 10.0
+# An evaluation needs nothing that could make it wait but a machine with much else to do.
+ANSWER_SECONDS = 10.0
+# Within which everybody has the newest value, if they were connected, and if they have to connect again: less than
+# the silence after which all is tried anew, and much more than a good machine takes.
+CONNECTED_SECONDS = 12.0
+RECONNECTED_SECONDS = 25.0
 ACTOR = {"X-Windsock-Actor": "faults"}
 
 
