@@ -50,20 +50,21 @@ def _lost_or_doubled(record: Record) -> Iterator[str]:
         for row in rows:
             if row.number is not None:
                 places[row.flag, row.number].add(row.revision)
-        yield from _late(rows)
+        yield from _late(rows, asked)
     for attempt in record.attempts:
         found = places.get((attempt.flag, attempt.number), set())
         if _done(attempt) and attempt.revision not in found:
             yield f"F1 {attempt} is not in history, but at {sorted(found)}"
 
 
-def _late(rows: Iterable[Stored]) -> Iterator[str]:
+def _late(rows: Iterable[Stored], asked: Mapping[tuple[str, int], Attempt]) -> Iterator[str]:
     last: dict[str, int] = {}
     for row in rows:
         if row.number is None:
             continue
         if row.number < last.get(row.flag, row.number):
-            yield f"F1 {row.flag}={row.number} comes after {last[row.flag]}"
+            later = asked.get((row.flag, last[row.flag]))
+            yield f"F1 {asked.get((row.flag, row.number))} comes at {row.revision}, after {later}"
         last[row.flag] = row.number
 
 

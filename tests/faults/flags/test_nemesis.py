@@ -46,7 +46,8 @@ async def test_promises_hold_whatever_is_done(empty: Suite, redis: RedisServer) 
         async with empty.asking():
             async with empty.changing():
                 await nemesis.strike(STRUCK_SECONDS)
-            await asyncio.gather(*(empty.until_writable(service) for service in services))
+            for service in services:
+                await empty.until_writable(service)
             await empty.settled(RECONNECTED_SECONDS)
 
         assert set(nemesis.done) == set(DEEDS)
