@@ -23,6 +23,7 @@ def main() -> None:
     logs.configure("flags-svc", format=settings.log_format, level=settings.log_level)
     # What start-up made stays for good.
     gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     serve.run(
         app,
         host=settings.host,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,14 +24,16 @@ async def index(request: Request[State]) -> Response:
     status, before, limit = asked.one_of("status", Status), asked.text("before"), asked.limit()
     found = await request.state["requests"].page(status=status, before=before, limit=limit + 1)
     following = found[limit - 1].id if len(found) > limit else None
-    told = [_view(request, each) for each in found[:limit]]
+    world = request.state["live"].world
+    # Each may be about all flags.
+    told = await asyncio.to_thread(lambda: [request_view(each, world) for each in found[:limit]])
     return json({"change_requests": told, "next": following})
 
 
 async def show(request: Request[State]) -> Response:
     """Tell one request."""
     no_parameters(request.query_params)
-    return json(_view(request, await request.state["requests"].get(named(request, "id"))))
+    return json(await _view(request, await request.state["requests"].get(named(request, "id"))))
 
 
 async def approve(request: Request[State]) -> Response:
@@ -37,18 +41,18 @@ async def approve(request: Request[State]) -> Response:
     await _alone(request)
     outcome = await request.state["approvals"].approve(named(request, "id"), author_of(request))
     assert outcome.request is not None
-    return json(_view(request, outcome.request))
+    return json(await _view(request, outcome.request))
 
 
 async def reject(request: Request[State]) -> Response:
     """Refuse a request; its author withdraws it so."""
     await _alone(request)
     found = await request.state["approvals"].reject(named(request, "id"), author_of(request))
-    return json(_view(request, found))
+    return json(await _view(request, found))
 
 
-def _view(request: Request[State], found: ChangeRequest) -> dict[str, object]:
-    return request_view(found, request.state["live"].world)
+async def _view(request: Request[State], found: ChangeRequest) -> dict[str, object]:
+    return await asyncio.to_thread(request_view, found, request.state["live"].world)
 
 
 async def _alone(request: Request[State]) -> None:

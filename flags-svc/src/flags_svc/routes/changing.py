@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ async def changed(
     """
     outcome = await request.state["approvals"].edit(decide, author_of(request))
     if outcome.request is not None:
-        return requested(outcome.request, request.state["live"].world)
+        return await requested(outcome.request, request.state["live"].world)
     changes, world = outcome.changes, request.state["live"].world
     own = next((each for each in changes if (each.edit.kind, each.edit.key) == (kind, key)), None)
     stored = part_of(world, kind).get(key) if own is None else _as_of(own, world)
@@ -61,9 +62,10 @@ async def changed(
     return answer(stored, status=status, headers=headers, warnings=warn(stored.item))
 
 
-def requested(made: ChangeRequest, world: World) -> Response:
+async def requested(made: ChangeRequest, world: World) -> Response:
     """Tell that the change waits for others to agree, and where."""
-    return json(request_view(made, world), 202, {"Location": f"{REQUESTS}/{made.id}"})
+    told = await asyncio.to_thread(request_view, made, world)
+    return json(told, 202, {"Location": f"{REQUESTS}/{made.id}"})
 
 
 def _as_of(change: Change, world: World) -> Stored[Any] | None:

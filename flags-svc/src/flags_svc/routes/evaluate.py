@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -61,10 +62,15 @@ async def several(request: Request[State]) -> Response:
     for index, key in enumerate(keys):
         if key not in flags:
             raise InvalidError(f"there is no flag {key[:100]!r}", path=f"flags[{index}]")
-    told = {
-        key: evaluation_view(flags[key].evaluate(question.unit, question.context)) for key in keys
-    }
-    return json({"environment": environment, "revision": live.revision, "flags": told})
+    revision = live.revision
+    # Each is prepared when it is first asked.
+    told = await asyncio.to_thread(
+        lambda: {
+            key: evaluation_view(flags[key].evaluate(question.unit, question.context))
+            for key in keys
+        }
+    )
+    return json({"environment": environment, "revision": revision, "flags": told})
 
 
 async def _revision(request: Request[State], key: str, question: Question) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,10 +43,8 @@ class Histories:
         found = await request.state["history"].of_item(kind, key, before=before, limit=limit + 1)
         if not found and before is None:
             raise NotFoundError(f"there is no {kind} {key}, and never was")
-        entries = [
-            entry(each, found[index + 1].edit.item if index + 1 < len(found) else None)
-            for index, each in enumerate(found[:limit])
-        ]
+        before_them = [each.edit.item for each in found[1:]] + [None]
+        entries = await asyncio.to_thread(lambda: [*map(entry, found[:limit], before_them)])
         following = found[limit - 1].version if len(found) > limit else None
         return json({"history": entries, "next": following})
 
@@ -80,14 +79,14 @@ async def everything(request: Request[State]) -> Response:
 async def _entries(request: Request[State], found: Sequence[Change]) -> list[dict[str, object]]:
     """Return changes with what each made different; most of what was before is on the same page."""
     by_version = {(each.edit.kind, each.edit.key, each.version): each for each in found}
-    entries = []
+    before_them = []
     for each in found:
         kind, key = each.edit.kind, each.edit.key
         before = by_version.get((kind, key, each.version - 1))
         if before is None and each.version > 1:
             before = await request.state["history"].version(kind, key, each.version - 1)
-        entries.append(entry(each, None if before is None else before.edit.item))
-    return entries
+        before_them.append(None if before is None else before.edit.item)
+    return await asyncio.to_thread(lambda: [*map(entry, found, before_them)])
 
 
 def _routes(items: Items, one: str) -> list[Route]:

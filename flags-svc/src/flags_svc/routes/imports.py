@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -22,7 +23,7 @@ from flags_svc.routes.changing import PREFIX, requested
 from flags_svc.state import State
 from flags_svc.wire.imports import outcome_view
 from windsock_kit.body import read_body
-from windsock_kit.errors import InvalidError
+from windsock_kit.errors import InvalidError, ServiceError
 from windsock_kit.parameters import Parameters
 from windsock_kit.resources import resource
 from windsock_kit.responses import json
@@ -118,15 +119,20 @@ async def take(request: Request[State]) -> Response:
     seen = _Seen()
 
     def decide(world: World) -> Sequence[Edit]:
-        given = converted.given
-        if environment is not None:
-            given = kept_elsewhere(world, given, environment)
-        seen.world, seen.edits = world, import_items(given, on_conflict)(world)
+        if seen.world is not world:
+            given = converted.given
+            if environment is not None:
+                given = kept_elsewhere(world, given, environment)
+            seen.edits = import_items(given, on_conflict)(world)
+            seen.world = world
         return [] if dry_run else seen.edits
 
+    # It takes a while, and only once if nobody changes anything meanwhile. A refusal is told by the editor.
+    with suppress(ServiceError):
+        await asyncio.to_thread(decide, request.state["live"].world)
     outcome = await request.state["approvals"].edit(decide, author_of(request))
     if outcome.request is not None:
-        return requested(outcome.request, request.state["live"].world)
+        return await requested(outcome.request, request.state["live"].world)
     assert seen.world is not None
     told = outcome_view(seen.world, seen.edits, converted, dry_run=dry_run)
     return json({**told, "revision": request.state["live"].revision})

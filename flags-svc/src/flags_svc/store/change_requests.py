@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 
 import asyncpg
 import msgspec
@@ -89,7 +90,12 @@ class ChangeRequests:
         self, wanted: Sequence[Wanted], *, author: Author, needed: int
     ) -> ChangeRequest:
         """Store a new request."""
-        values = (text(author.name), text(author.comment), needed, _dumped(wanted))
+        values = (
+            text(author.name),
+            text(author.comment),
+            needed,
+            await asyncio.to_thread(_dumped, wanted),
+        )
         return await self.get(await self._pool.fetchval(_CREATE, *values))
 
     async def get(self, request: str) -> ChangeRequest:
@@ -97,7 +103,7 @@ class ChangeRequests:
         row = await self._pool.fetchrow(_READ, text(request), None, None, 1)
         if row is None:
             raise NotFoundError(f"there is no change request {request[:100]}")
-        return _request(row)
+        return await asyncio.to_thread(_request, row)
 
     async def page(
         self, *, status: Status | None = None, before: str | None = None, limit: int
@@ -110,7 +116,7 @@ class ChangeRequests:
                 raise NotFoundError(f"there is no change request {before[:100]}")
             number = row["number"]
         rows = await self._pool.fetch(_READ, None, status, number, limit)
-        return [_request(row) for row in rows]
+        return await asyncio.to_thread(_requests, rows)
 
     async def vote(self, request: str, voter: Author, *, agrees: bool) -> ChangeRequest:
         """Take note of what somebody thinks, in place of what he thought before."""
@@ -167,6 +173,10 @@ def _loaded(content: str) -> tuple[Wanted, ...]:
 
 def _item(kind: ItemKind, key: str, content: bytes) -> Item | None:
     return None if content == _DELETED else load(kind, key, content)
+
+
+def _requests(rows: Iterable[asyncpg.Record]) -> list[ChangeRequest]:
+    return [_request(row) for row in rows]
 
 
 def _request(row: asyncpg.Record) -> ChangeRequest:

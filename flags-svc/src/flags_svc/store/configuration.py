@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, get_args
@@ -13,7 +13,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from flags_svc.domain.world import Author, Change, Edit, ItemKind, Stored, World
 from flags_svc.ports import Head, MovedOnError
-from flags_svc.store.content import dump, load, text
+from flags_svc.store.content import at_leisure, dump, load, text
 from windsock_kit.errors import ConflictError
 from windsock_kit.postgres import impatient
 
@@ -127,7 +127,7 @@ class PostgresConfiguration:
         """Return the changes after ``revision``, oldest first, at most ``limit``."""
         async with self._connection(ANSWER_SECONDS) as connection:
             rows = await connection.fetch(_SINCE, revision, limit)
-        return [change_of(row) for row in rows]
+        return await at_leisure(changes_of, rows)
 
     async def commit(
         self, edits: Sequence[Edit], *, epoch: str, base: int, author: Author
@@ -141,6 +141,7 @@ class PostgresConfiguration:
         if not edits:
             return []
         author = replace(author, name=text(author.name), comment=text(author.comment))
+        contents = await at_leisure(_contents, edits)
         seconds = min(MOST_SECONDS, max(ANSWER_SECONDS, len(edits) * SECONDS_PER_EDIT))
         async with self._connection(seconds) as connection:
             rows = await connection.fetch(
@@ -149,7 +150,7 @@ class PostgresConfiguration:
                 [edit.kind for edit in edits],
                 [edit.key for edit in edits],
                 [edit.action for edit in edits],
-                [None if edit.item is None else dump(edit.item) for edit in edits],
+                contents,
                 CHANNEL,
                 author.request,
                 timeout=seconds,
@@ -179,6 +180,11 @@ class PostgresConfiguration:
             raise ConflictError(f"the change request is {status} already")
 
 
+def changes_of(rows: Iterable[asyncpg.Record]) -> list[Change]:
+    """Return the changes of rows of ``flags.changes``."""
+    return [change_of(row) for row in rows]
+
+
 def change_of(row: asyncpg.Record) -> Change:
     """Return a change from its row of ``flags.changes``."""
     content = row["content"]
@@ -192,8 +198,16 @@ def change_of(row: asyncpg.Record) -> Change:
 async def _world(connection: Connection[asyncpg.Record]) -> World:
     head = await connection.fetchrow(_HEAD)
     assert head is not None
+    rows = await connection.fetch(_ITEMS, timeout=MOST_SECONDS)
+    parts = await asyncio.to_thread(_parts, rows)
+    return World(
+        head["epoch"], head["revision"], parts["flag"], parts["segment"], parts["environment"]
+    )
+
+
+def _parts(rows: Iterable[asyncpg.Record]) -> dict[ItemKind, dict[str, Stored[Any]]]:
     parts: dict[ItemKind, dict[str, Stored[Any]]] = {kind: {} for kind in get_args(ItemKind)}
-    for row in await connection.fetch(_ITEMS, timeout=MOST_SECONDS):
+    for row in rows:
         parts[row["kind"]][row["key"]] = Stored(
             load(row["kind"], row["key"], row["content"]),
             row["version"],
@@ -202,6 +216,8 @@ async def _world(connection: Connection[asyncpg.Record]) -> World:
             row["updated_at"],
             row["updated_by"],
         )
-    return World(
-        head["epoch"], head["revision"], parts["flag"], parts["segment"], parts["environment"]
-    )
+    return parts
+
+
+def _contents(edits: Iterable[Edit]) -> list[str | None]:
+    return [None if edit.item is None else dump(edit.item) for edit in edits]

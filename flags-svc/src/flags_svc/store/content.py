@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import orjson
 
 from flags_svc.domain.documents import item_document, item_of
@@ -11,6 +15,12 @@ from windsock_kit.errors import ServiceError
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # PostgreSQL knows no NUL, and UTF-8 no lone surrogate.
 _UNHOLDABLE = dict.fromkeys((0, *range(55296, 57344)), REPLACEMENT)
+
+
+# As many as nobody notices.
+FEW = 50
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class UnreadableItemError(Exception):
@@ -34,3 +44,8 @@ def load(kind: ItemKind, key: str, content: str | bytes) -> Item:
     except ServiceError as error:
         where = f" at {error.path}" if error.path else ""
         raise UnreadableItemError(f"{kind} {key} as it is kept{where}: {error.detail}") from error
+
+
+async def at_leisure(make: Callable[[Sequence[T]], R], things: Sequence[T]) -> R:
+    """Return ``make(things)``, made in a thread if there are many of them: others want answers meanwhile."""
+    return make(things) if len(things) <= FEW else await asyncio.to_thread(make, things)

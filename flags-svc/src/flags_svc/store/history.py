@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import asyncpg
 
 from flags_svc.domain.world import Change, ItemKind
-from flags_svc.store.configuration import change_of
-from flags_svc.store.content import text
+from flags_svc.store.configuration import change_of, changes_of
+from flags_svc.store.content import at_leisure, text
 from windsock_kit.errors import NotFoundError
 
 _OF_ITEM = """
@@ -52,11 +52,12 @@ class History:
     ) -> Sequence[Change]:
         """Return an item's changes, newest first; those of versions below ``before`` if that is given."""
         rows = await self._pool.fetch(_OF_ITEM, kind, text(key), _held(before), limit)
-        return [change_of(row) for row in rows]
+        return await at_leisure(changes_of, rows)
 
     async def of_all(self, *, before: int | None = None, limit: int) -> Sequence[Change]:
         """Return all changes, newest first; those of revisions below ``before`` if that is given."""
-        return [change_of(row) for row in await self._pool.fetch(_OF_ALL, _held(before), limit)]
+        rows = await self._pool.fetch(_OF_ALL, _held(before), limit)
+        return await at_leisure(changes_of, rows)
 
     async def version(self, kind: ItemKind, key: str, version: int) -> Change:
         """Return the change that made a version; raises ``NotFoundError``."""
