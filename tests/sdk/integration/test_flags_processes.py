@@ -195,19 +195,3 @@ assert time.monotonic() - started < 12
     process = started(script, service)
 
     assert ended(process) == (0, "")
-
-
-def test_a_child_forked_while_flags_are_read_collects_its_garbage(service: FlagService) -> None:
-    script = """
-import gc
-from windsock.flags.shape import undisturbed
-with undisturbed():
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if gc.isenabled() else 1)
-    assert os.waitpid(child, 0)[1] == 0
-    assert not gc.isenabled()
-assert gc.isenabled()
-"""
-
-    assert ended(started(script, service)) == (0, "")

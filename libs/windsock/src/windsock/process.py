@@ -6,7 +6,6 @@ import time
 
 from windsock.collector import COLLECTORS, MetricsCollector
 from windsock.flags.client import FeatureFlags
-from windsock.flags.shape import disturb_after_fork
 from windsock.pipeline import SendingPipeline
 from windsock.settings import Settings
 
@@ -64,7 +63,6 @@ def _close_at_exit() -> None:
 
 
 def _after_fork() -> None:
-    disturb_after_fork()
     feature_flags.after_fork()
     for each in list(COLLECTORS):
         each.after_fork()

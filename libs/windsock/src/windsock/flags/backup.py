@@ -12,7 +12,6 @@ from typing import Any
 
 from windsock.counters import log
 from windsock.flags.reading import InvalidFlagsError, read_document
-from windsock.flags.shape import undisturbed
 from windsock.flags.versions import Version, from_snapshot, version_of
 from windsock.flags.writing import flag_document, segment_document
 
@@ -68,12 +67,11 @@ class Backup:
             raise ValueError("it is of another kind")
         if head.get("blake2b") != _digest(body):
             raise ValueError("it is damaged")
-        with undisturbed():
-            document = json.loads(body)
-            environment = document.get("environment") if isinstance(document, dict) else None
-            if environment != self._environment:
-                raise ValueError(f"it is of environment {environment!r}")
-            return from_snapshot(document)
+        document = json.loads(body)
+        environment = document.get("environment") if isinstance(document, dict) else None
+        if environment != self._environment:
+            raise ValueError(f"it is of environment {environment!r}")
+        return from_snapshot(document)
 
     def _document(self, version: Version) -> dict[str, Any]:
         # What this SDK cannot read, the next one may.

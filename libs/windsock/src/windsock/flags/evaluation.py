@@ -49,7 +49,6 @@ from windsock.flags.results import (
     Evaluation,
     failed,
 )
-from windsock.flags.shape import undisturbed
 
 __all__ = [
     "DEFAULT",
@@ -286,8 +285,7 @@ class CompiledSet(dict[str, CompiledFlag]):
 
 def compile_set(flags: FlagSet) -> CompiledSet:
     """Return ``flags`` prepared. What cannot be used is among its ``problems``; the others can."""
-    with undisturbed():
-        return CompiledSet().after(flags.flags.values(), (), flags.segments.values())
+    return CompiledSet().after(flags.flags.values(), (), flags.segments.values())
 
 
 def _circular(group: tuple[str, ...]) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from windsock.counters import log
 from windsock.flags.evaluation import PARSE_ERROR, PROVIDER_NOT_READY
 from windsock.flags.reading import InvalidFlagsError, read_document
-from windsock.flags.shape import undisturbed
 from windsock.flags.versions import NoFlags, Version, version_of
 from windsock.flags.watching import Hold
 
@@ -75,8 +74,7 @@ class FileFeed:
     def _version_of(self, text: bytes) -> Version | NoFlags:
         try:
             former = self._version if isinstance(self._version, Version) else None
-            with undisturbed():
-                return version_of(read_document(text), former)
+            return version_of(read_document(text), former)
         except InvalidFlagsError as error:
             return NoFlags(PARSE_ERROR, f"the flags file {self._path} is wrong: {error}")
 

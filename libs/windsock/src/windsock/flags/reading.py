@@ -36,7 +36,6 @@ from windsock.flags.shape import (
     object_of,
     parsed,
     text_of,
-    undisturbed,
 )
 
 __all__ = [
@@ -71,12 +70,7 @@ def read_document(text: bytes) -> FlagSet:
     Also refused are unknown segments, and segments or prerequisites that go in a circle; a
     prerequisite that is not there is not, as it may come from elsewhere: it counts as unmet.
     """
-    with undisturbed():
-        return _document_of(parsed(text))
-
-
-def _document_of(value: object) -> FlagSet:
-    fields = fields_of(value, "", required=("flags",), optional=("segments",))
+    fields = fields_of(parsed(text), "", required=("flags",), optional=("segments",))
     flags: dict[str, Flag] = {}
     for index, each in _released(list_of(fields["flags"], "flags", MAX_FLAGS)):
         flag = flag_of(each, path := f"flags[{index}]")

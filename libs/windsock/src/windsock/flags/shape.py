@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import math
-from collections.abc import Collection, Generator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Any
 
 from windsock.fields import MAX_NAME
@@ -15,7 +13,6 @@ MAX_TEXT = 10_000
 MAX_DEPTH = 32
 # A whole number that any reader of JSON takes as it is (RFC 8259, section 6).
 MAX_INTEGER = (1 << 53) - 1
-_is_paused = False
 
 
 class InvalidFlagsError(ValueError):
@@ -29,30 +26,6 @@ class InvalidFlagsError(ValueError):
         self.path = path
         self.detail = detail
         self.allowed = tuple(allowed)
-
-
-@contextmanager
-def undisturbed() -> Generator[None]:
-    """Let no garbage be collected inside: many new values that all stay would be gone through again and again."""
-    global _is_paused  # noqa: PLW0603
-    was_enabled = gc.isenabled()
-    _is_paused = _is_paused or was_enabled
-    gc.disable()
-    try:
-        yield
-    finally:
-        # Two at once are no harm: who finds it disabled leaves that to the other.
-        if was_enabled:
-            gc.enable()
-            _is_paused = False
-
-
-def disturb_after_fork() -> None:
-    """Collect garbage again in a child that was forked while a thread of its parent was reading."""
-    global _is_paused  # noqa: PLW0603
-    if _is_paused:
-        gc.enable()
-        _is_paused = False
 
 
 def parsed(text: bytes) -> object:

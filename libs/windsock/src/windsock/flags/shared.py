@@ -10,7 +10,6 @@ from typing import Any
 
 from windsock.flags.evaluation import PROVIDER_NOT_READY
 from windsock.flags.reading import InvalidFlagsError
-from windsock.flags.shape import undisturbed
 from windsock.flags.versions import (
     NoFlags,
     OutOfStepError,
@@ -120,10 +119,6 @@ class RedisFeed:
 
     def _load(self, client: Any, hold: Hold) -> None:
         fields: dict[bytes, bytes] = client.hgetall(self._hash)
-        with undisturbed():
-            self._put(fields, hold)
-
-    def _put(self, fields: dict[bytes, bytes], hold: Hold) -> None:
         try:
             document = {
                 "epoch": fields.get(b"epoch", b"").decode(),

@@ -15,7 +15,6 @@ from urllib.parse import urlencode
 from windsock.endpoint import Endpoint
 from windsock.flags.evaluation import PROVIDER_NOT_READY
 from windsock.flags.reading import InvalidFlagsError
-from windsock.flags.shape import undisturbed
 from windsock.flags.sse import Event, EventParser, TooLongError
 from windsock.flags.versions import (
     NoFlags,
@@ -131,8 +130,7 @@ class StreamFeed:
 
     def _take(self, event: Event, hold: Hold) -> None:
         if event.kind == "snapshot":
-            with undisturbed():
-                self._snapshot(_document(event), hold)
+            self._snapshot(_document(event), hold)
         elif event.kind == "change":
             if isinstance(hold.version, NoFlags):
                 raise OutOfStepError("a change came before any snapshot")
