@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -58,6 +59,8 @@ def variable_of(name: str) -> str:
     return "WINDSOCK_AUTH" if name == "auth" else f"FLAGS_{name.upper()}"
 
 
+# As environments are called in domain.names, which a setting knows nothing of.
+_ENVIRONMENT = "[a-z][a-z0-9_-]{0,62}"
 _http = address("http", "https")
 _redis = address("redis", "rediss", "unix")
 
@@ -71,8 +74,8 @@ def _optional_redis(value: str) -> str:
 
 
 def _environment(value: str) -> str:
-    if not value.strip():
-        raise ValueError("it must be the name of an environment")
+    if not re.fullmatch(_ENVIRONMENT, value.strip()):
+        raise ValueError(f"it must be the name of an environment, {_ENVIRONMENT}")
     return value.strip()
 
 
