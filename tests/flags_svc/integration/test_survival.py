@@ -87,6 +87,18 @@ async def test_a_database_behind_the_last_known_flags_has_gone_back(
     assert after.epoch != before.epoch
 
 
+async def test_a_process_that_ends_leaves_its_last_change_behind(
+    flags_url: str, pool: Any, tmp_path: Path
+) -> None:
+    async with a_process(flags_url, state_dir=str(tmp_path)) as process:
+        await process.editor.edit(wish(PRODUCTION, ON), ANN)
+        await until((tmp_path / "world.json").exists)
+        await process.editor.edit(wish(OFF), ANN)
+
+    async with a_process(NOWHERE, state_dir=str(tmp_path)) as process:
+        assert (process.replica.revision, process.variant()) == (3, "off")
+
+
 @pytest.mark.parametrize(
     "content", [None, b"", b"{}", b'{"epoch":"e","revision":1,"items":[{}]}', b"\xff"]
 )
