@@ -179,7 +179,7 @@ include-path = "/ofrep/v1/sse"
 enabled = false
 """
 ARGUMENTS = (
-    "--phases=examples,fuzzing", "--max-examples=6", "--seed=1", "--generation-database=none",
+    "--phases=examples,fuzzing", "--max-examples=3", "--seed=1", "--generation-database=none",
     "--no-color",
 )  # fmt: skip
 
