@@ -148,7 +148,7 @@ def _new(before: Mapping[str, _T], after: Mapping[str, _T]) -> list[_T]:
     return [each for key, each in after.items() if not _is_same(before.get(key), each)]
 
 
-def _is_same(one: object, other: object) -> bool:
+def _is_same(one: Any, other: Any) -> bool:
     """Return whether both have the same effect.
 
     For ``==`` true is 1, and the order of a split's weights, by which users get theirs, does not
@@ -166,7 +166,7 @@ def _is_same(one: object, other: object) -> bool:
 
 
 @cache
-def _names_of(kind: type) -> tuple[str, ...]:
+def _names_of(kind: Any) -> tuple[str, ...]:
     return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
