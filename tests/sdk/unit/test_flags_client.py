@@ -1,5 +1,6 @@
 import dataclasses
 import enum
+import logging
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -285,6 +286,39 @@ def test_counts_that_nobody_takes_are_bounded() -> None:
         cell.retired = True
 
     assert [each["flag"] for each in usage.take()] == ["f2", "f3", "f4"]
+
+
+def test_a_source_that_was_replaced_meanwhile_changes_nothing() -> None:
+    client = FeatureFlags(windsock.get_metrics_collector())
+    other = MemorySource(version(STATIC))
+    replacing: list[bool] = []
+
+    class Replaced(MemorySource):
+        def __getattribute__(self, name: str) -> Any:
+            if name == "version" and replacing:
+                replacing.clear()
+                client.install(other)
+            return super().__getattribute__(name)
+
+    former = Replaced(version())
+    client.install(former)
+    replacing.append(True)
+    former.told(Notice(CHANGED))
+
+    assert client.is_enabled("static")
+
+
+def test_a_filter_of_the_log_that_raises_does_not_reach_the_caller() -> None:
+    def refuse(_: object) -> NoReturn:
+        raise ValueError("no")
+
+    log = logging.getLogger("windsock")
+    log.addFilter(refuse)
+    try:
+        with flags({}) as client:
+            assert client.is_enabled("gone", default=True)
+    finally:
+        log.removeFilter(refuse)
 
 
 def test_listeners_come_and_go_by_themselves() -> None:

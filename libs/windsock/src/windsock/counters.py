@@ -103,4 +103,8 @@ class Warnings:
         left_out = self._left_out.pop(kind, 0)
         if left_out:
             message, args = message + " (%d more like it since the last warning)", (*args, left_out)
-        log.warning(message, *args, exc_info=exc_info)
+        try:
+            log.warning(message, *args, exc_info=exc_info)
+        # A filter is the application's, and what raises there must not reach who evaluates a flag.
+        except Exception:  # noqa: BLE001
+            self._left_out[kind] += 1

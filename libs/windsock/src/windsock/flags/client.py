@@ -42,15 +42,18 @@ class FeatureFlags:
 
     Without ``user_id`` the user is ``context["targetingKey"]``, else the ambient ``user_id``.
     That a user got a variant by a split is recorded as an exposure, once for each version of
-    the flag and as long as it is among the last ones. Nothing is fetched for an evaluation: the
-    first one starts to follow the source, and what the source has given so far is the answer.
-    Without a ``configure`` before it, it reads the environment.
+    the flag and as long as it is among the last ones; and what is recorded afterwards in the same
+    block of ``context``, a tracked function, node or request carries the flag and its variant.
+
+    Nothing is fetched for an evaluation: the first one starts to follow the source, and what the
+    source has given so far is the answer. Without a ``configure`` before it, it reads the
+    environment.
     """
 
     def __init__(self, collector: MetricsCollector) -> None:
         self._collector = collector
         self._source: FlagSource | None = None
-        self._table = Table(NO_SOURCE, None)
+        self._table = _table_of(None)
         # The table's own, to be one step away.
         self._entries = self._table.entries
         self._exposures = Exposures()
@@ -69,11 +72,9 @@ class FeatureFlags:
     def install(self, source: FlagSource | None) -> FlagSource | None:
         """Take the flags from ``source`` from now on; return the one before, as it is."""
         before, self._source = self._source, source
-        if source is None:
-            self._use(Table(NO_SOURCE, None))
-        else:
+        if source is not None:
             source.told = lambda notice: self._told(source, notice)
-            self._use(Table(source.version, source.usage))
+        self._use(_table_of(source))
         return before
 
     def is_enabled(
@@ -233,7 +234,7 @@ class FeatureFlags:
         if self._source is not None:
             self._source.after_fork()
             # The counts are the parent's; and the first evaluation starts to follow the source.
-            self._use(Table(self._source.version, self._source.usage))
+            self._use(_table_of(self._source))
 
     def _decided(self, entry: Entry, user_id: object, context: Context) -> Evaluation:
         """Return what a user gets from a flag that is not the same for everybody."""
@@ -311,6 +312,10 @@ class FeatureFlags:
             return
         if notice.kind == CHANGED:
             self._use(self._table.after(source.version))
+            current = self._source
+            if current is not source:
+                # Another one was installed meanwhile, and its flags are those that hold.
+                self._use(_table_of(current))
         for listener in self._listeners.copy().values():
             try:
                 listener(notice)
@@ -331,6 +336,10 @@ class FeatureFlags:
             found.error_code,
             found.error_message,
         )
+
+
+def _table_of(source: FlagSource | None) -> Table:
+    return Table(NO_SOURCE, None) if source is None else Table(source.version, source.usage)
 
 
 def _described(error: Exception) -> str:
