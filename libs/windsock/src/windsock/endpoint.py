@@ -7,10 +7,19 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401
 import http.client
 import ipaddress
+import os
 import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from windsock.counters import log
+
+# What a request meets on a connection that the server closed while it was idle.
+_STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+# OSError: refused, reset, unreachable, unresolved, TLS, timeouts. UnicodeError: no host name.
+UNREACHABLE = (OSError, http.client.HTTPException, UnicodeError)
 
 
 class Endpoint:
@@ -44,6 +53,71 @@ class Endpoint:
         return http.client.HTTPSConnection(
             self._host, self._port, timeout=timeout_seconds, context=context
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class KeptConnection:
+    """One connection for requests one after the other, kept alive between them."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._connection: http.client.HTTPConnection | None = None
+
+    def post(
+        self,
+        path: str,
+        body: bytes,
+        headers: dict[str, str],
+        *,
+        timeout_seconds: float,
+        max_answer: int,
+    ) -> Answer:
+        """Return the answer, at most so many bytes of it. Raises one of ``UNREACHABLE``."""
+        reused = self._connection is not None
+        try:
+            return self._request(path, body, headers, timeout_seconds, max_answer)
+        except _STALE:
+            if not reused:
+                raise
+            return self._request(path, body, headers, timeout_seconds, max_answer)
+
+    def close(self) -> None:
+        """Drop the connection; the next request opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def forget_after_fork(self) -> None:
+        """Close the child's copy of the socket, and nothing that a lost thread may have locked."""
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.sock is not None:
+            with suppress(OSError):
+                os.close(connection.sock.detach())
+
+    def _request(
+        self, path: str, body: bytes, headers: dict[str, str], timeout: float, max_answer: int
+    ) -> Answer:
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self._endpoint.open(timeout)
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
+        reusable = False
+        try:
+            connection.request("POST", self._endpoint.path(path), body, headers)
+            response = connection.getresponse()
+            content = response.read(max_answer)
+            reusable = response.isclosed() and not response.will_close
+        finally:
+            if not reusable:
+                self.close()
+        return Answer(response.status, dict(response.headers.items()), content)
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from typing import Protocol
@@ -12,6 +11,7 @@ from windsock.counters import BUFFER_FULL, CLOSED, Counters, Stats, Warnings, lo
 from windsock.sender import Sender
 from windsock.settings import Settings
 from windsock.transport import HttpTransport, Transport
+from windsock.worker import close_with_process
 
 _FAILED_TICK_SECONDS = 1.0
 
@@ -128,15 +128,7 @@ class SendingPipeline:
             self.buffer.fast_limit = self.buffer.capacity
             return
         self._thread = thread
-        self._close_with_worker()
-
-    def _close_with_worker(self) -> None:
-        # A worker of multiprocessing ends without running ``atexit`` functions.
-        process = sys.modules.get("multiprocessing.process")
-        util = sys.modules.get("multiprocessing.util")
-        if process is not None and util is not None and process.parent_process() is not None:
-            timeout = self.settings.exit_timeout_seconds
-            util.Finalize(None, self.close, args=(timeout,), exitpriority=10)
+        close_with_process(self.close, self.settings.exit_timeout_seconds)
 
     def _wake(self) -> None:
         # Recording is on its short path again until the sender has gone to sleep.

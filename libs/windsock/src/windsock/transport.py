@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from windsock.encoding import Batch
-from windsock.endpoint import Endpoint
+from windsock.endpoint import UNREACHABLE, Answer, Endpoint, KeptConnection
 from windsock.retry import retry_after_seconds
 
 PATH = "/api/metrics/events"
 _RETRYABLE = frozenset({429, 502, 503, 504})
 _MAX_ANSWER = 4 * 1024 * 1024
-# What a request meets on a connection that the server closed while it was idle.
-_STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,70 +49,38 @@ class Transport(Protocol):
     def forget_after_fork(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-
-
 class HttpTransport:
     """One kept-alive connection. Uses no proxy and follows no redirect, so the key stays here."""
 
     def __init__(self, endpoint: str, *, api_key: str | None = None) -> None:
-        self._endpoint = Endpoint(endpoint, api_key=api_key)
-        self._path = self._endpoint.path(PATH)
-        self._headers = self._endpoint.headers(
+        address = Endpoint(endpoint, api_key=api_key)
+        self._connection = KeptConnection(address)
+        self._headers = address.headers(
             Content_Type="application/json", Content_Encoding="gzip", Accept="application/json"
         )
-        self._connection: http.client.HTTPConnection | None = None
 
     def send(self, batch: Batch, timeout_seconds: float) -> Outcome:
-        reused = self._connection is not None
         try:
-            try:
-                answer = self._request(batch.body, timeout_seconds)
-            except _STALE:
-                if not reused:
-                    raise
-                answer = self._request(batch.body, timeout_seconds)
-        # OSError: refused, reset, unreachable, unresolved, TLS, timeouts. UnicodeError: no host name.
-        except (OSError, http.client.HTTPException, UnicodeError) as error:
+            answer = self._connection.post(
+                PATH,
+                batch.body,
+                self._headers,
+                timeout_seconds=timeout_seconds,
+                max_answer=_MAX_ANSWER + 1,
+            )
+        except UNREACHABLE as error:
             return TryAgain(f"{type(error).__name__}: {error}"[:200])
         return _outcome(answer)
 
     def close(self) -> None:
         """Drop the connection; the next request opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._connection.close()
 
     def forget_after_fork(self) -> None:
-        """Close the child's copy of the socket, and nothing that a lost thread may have locked."""
-        connection, self._connection = self._connection, None
-        if connection is not None and connection.sock is not None:
-            with suppress(OSError):
-                os.close(connection.sock.detach())
-
-    def _request(self, body: bytes, timeout_seconds: float) -> _Answer:
-        connection = self._connection
-        if connection is None:
-            connection = self._connection = self._endpoint.open(timeout_seconds)
-        if connection.sock is not None:
-            connection.sock.settimeout(timeout_seconds)
-        reusable = False
-        try:
-            connection.request("POST", self._path, body, self._headers)
-            response = connection.getresponse()
-            content = response.read(_MAX_ANSWER + 1)
-            reusable = response.isclosed() and not response.will_close
-        finally:
-            if not reusable:
-                self.close()
-        return _Answer(response.status, dict(response.headers.items()), content)
+        self._connection.forget_after_fork()
 
 
-def _outcome(answer: _Answer) -> Outcome:
+def _outcome(answer: Answer) -> Outcome:
     if answer.status in _RETRYABLE:
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return TryAgain(f"HTTP {answer.status}", retry_after_seconds(headers.get("retry-after")))

@@ -9,12 +9,11 @@ import socket
 import sys
 import uuid
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from windsock.counters import Warnings
-from windsock.endpoint import Endpoint
+from windsock.endpoint import UNREACHABLE, Endpoint, KeptConnection
 from windsock.fields import MAX_NAME, Cleaner
 
 PATH = "/api/feature-flags/reports"
@@ -90,11 +89,11 @@ class Reporter:
 
     def __init__(self, endpoint: Endpoint, usage: Usage, *, timeout_seconds: float = 5.0) -> None:
         self.works = True
-        self._endpoint = endpoint
+        self._connection = KeptConnection(endpoint)
+        self._headers = endpoint.headers(Content_Type="application/json")
         self._usage = usage
         self._timeout = timeout_seconds
         self._warnings = Warnings()
-        self._connection: http.client.HTTPConnection | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -127,10 +126,17 @@ class Reporter:
             "ended": ended,
         }
         try:
-            status = self._post(json.dumps(report).encode(), timeout_seconds or self._timeout)
-        except (OSError, http.client.HTTPException, UnicodeError):
+            answer = self._connection.post(
+                PATH,
+                json.dumps(report).encode(),
+                self._headers,
+                timeout_seconds=timeout_seconds or self._timeout,
+                max_answer=_MAX_ANSWER,
+            )
+        except UNREACHABLE:
             self.works = False
             return False
+        status = answer.status
         self.works = status < http.client.BAD_REQUEST
         if status >= http.client.INTERNAL_SERVER_ERROR or status in {408, 429}:
             return False
@@ -140,46 +146,13 @@ class Reporter:
         return True
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._connection.close()
 
     def after_fork(self) -> None:
         """Be another instance, with nothing counted; the parent reports what it did."""
-        connection, self._connection = self._connection, None
-        if connection is not None and connection.sock is not None:
-            with suppress(OSError):
-                os.close(connection.sock.detach())
+        self._connection.forget_after_fork()
         self._usage.clear()
         self._begin()
-
-    def _post(self, body: bytes, timeout_seconds: float) -> int:
-        reused = self._connection is not None
-        try:
-            return self._request(body, timeout_seconds)
-        # The service closed the connection while it was idle.
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-            if not reused:
-                raise
-            return self._request(body, timeout_seconds)
-
-    def _request(self, body: bytes, timeout_seconds: float) -> int:
-        connection = self._connection
-        if connection is None:
-            connection = self._connection = self._endpoint.open(timeout_seconds)
-        if connection.sock is not None:
-            connection.sock.settimeout(timeout_seconds)
-        reusable = False
-        try:
-            headers = self._endpoint.headers(Content_Type="application/json")
-            connection.request("POST", self._endpoint.path(PATH), body, headers)
-            response = connection.getresponse()
-            response.read(_MAX_ANSWER)
-            reusable = response.isclosed() and not response.will_close
-        finally:
-            if not reusable:
-                self.close()
-        return response.status
 
 
 def process_name() -> str:
