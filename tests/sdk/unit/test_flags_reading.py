@@ -334,7 +334,11 @@ def nested(depth: int) -> dict[str, Any]:
         ),
         (condition(invert=True), "when.invert: is not known"),
         ({"all": {}}, "when.all: must be a list"),
-        ({"all": [], "any": []}, "when.any: is not known"),
+        (
+            {"all": [], "any": []},
+            "when.any: cannot stand beside all; all, any and not combine clauses",
+        ),
+        (condition(segment="s"), "when.attribute: cannot stand beside segment"),
         ({"any": [condition(), {"not": []}]}, "when.any[1].not: must be an object"),
         ({"segment": 5}, "when.segment: must be a text"),
         (nested(11), "when" + ".not" * 11 + ": is nested more than 10 deep"),
@@ -342,7 +346,7 @@ def nested(depth: int) -> dict[str, Any]:
         ({"all": [condition()] * 1_000}, "when: must have at most 1000 clauses"),
         ({"x" * 1_000_000: 1}, "when." + "x" * 200 + ": is not known"),
     ],
-    ids=range(37),
+    ids=range(38),
 )
 def test_a_mistake_in_a_clause_is_named_with_its_path(clause: object, complaint: str) -> None:
     with pytest.raises(InvalidFlagsError) as raised:

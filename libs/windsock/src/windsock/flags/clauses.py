@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sys import intern
 
+from windsock.fields import MAX_NAME
 from windsock.flags.definition import All, Any, Clause, Condition, InSegment, Not
 from windsock.flags.operators import EXISTS, MATCHES, OPERATORS
 from windsock.flags.shape import InvalidFlagsError, below, bool_of, fields_of, list_of, name_of
@@ -37,7 +38,13 @@ class _Reader:
         group = next((name for name in _GROUPS if name in value), None)
         if group is None:
             return _condition_of(value, path)
-        given, path = fields_of(value, path, required=(group,))[group], below(path, group)
+        for name in value:
+            if name != group:
+                place = below(path, str(name)[:MAX_NAME])
+                raise InvalidFlagsError(
+                    place, f"cannot stand beside {group}; all, any and not combine clauses"
+                )
+        given, path = value[group], below(path, group)
         if group == "segment":
             return InSegment(name_of(given, path))
         if depth == 0:
