@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from windsock.flags.definition import Flag, FlagSet, Segment
@@ -162,12 +161,8 @@ def _is_same(one: Any, other: Any) -> bool:
         )
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return all(_is_same(*pair) for pair in zip(one, other, strict=True))
-    return all(_is_same(getattr(one, name), getattr(other, name)) for name in _names_of(type(one)))
-
-
-@cache
-def _names_of(kind: Any) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
+    names = getattr(one, "__dataclass_fields__", ())
+    return all(_is_same(getattr(one, name), getattr(other, name)) for name in names)
 
 
 def _place(document: Document) -> tuple[str, int]:
