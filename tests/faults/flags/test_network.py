@@ -20,8 +20,8 @@ async def test_events_are_cut_and_come_in_pieces(empty: Suite) -> None:
             for toxic in (LimitData(1_500), LimitData(9_001), ResetPeer(), Slicer(7, pause=0.001)):
                 way.add(toxic, "down", probability=0.7)
                 async with empty.changing():
-                    for _ in range(4):
-                        await asyncio.sleep(0.3)
+                    for _ in range(3):
+                        await asyncio.sleep(0.25)
                         way.cut()
                 way.clear()
             await way.down()

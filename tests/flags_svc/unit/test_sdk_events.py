@@ -57,6 +57,17 @@ def test_all_who_are_sent_everything_share_its_bytes(
     assert first.startswith(b"retry: ")
 
 
+def test_nothing_is_kept_for_places_that_clients_make_up(scene: Scene) -> None:
+    scene.events.beginning("production", None)
+    kept = len(scene.events._kept)
+
+    for number in range(100):
+        scene.events.beginning("production", f"e1-{1_000 + number}")
+        scene.events.beginning("production", f"other{number}-1")
+
+    assert len(scene.events._kept) == kept
+
+
 def test_who_comes_first_is_sent_everything(scene: Scene) -> None:
     event = scene.sent(None)
 

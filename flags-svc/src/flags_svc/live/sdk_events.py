@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from flags_svc.domain.world import Change
 from flags_svc.live import documents
@@ -38,29 +38,26 @@ class SdkEvents:
 
     def news(self, environment: str, since: EventId) -> bytes:
         """Return one change, or a snapshot to whom it would say too little."""
-        return self._keep((environment, since), lambda: self._news(environment, since))
+        key = (environment, since)
+        if key not in self._kept:
+            change = documents.change(self._replica, environment, since)
+            if change is None:
+                # Not kept: what clients say where they are may be anything.
+                return self._snapshot(environment)
+            self._kept[key] = self._event(b"change", change)
+        return self._kept[key]
 
     def heartbeat(self, environment: str) -> bytes:
         """Return which revision this process is at."""
         return self._event(b"heartbeat", b'{"revision":%d}' % self._replica.revision)
 
-    def _news(self, environment: str, since: EventId) -> bytes:
-        change = documents.change(self._replica, environment, since)
-        return self._snapshot(environment) if change is None else self._event(b"change", change)
-
     def _snapshot(self, environment: str) -> bytes:
-        def make() -> bytes:
+        key = (environment, None)
+        if key not in self._kept:
             told = self._event(b"snapshot", documents.snapshot(self._replica, environment))
             # Put together here, once: with a copy for each of thousands the memory would be full.
-            return RETRY + told
-
-        return self._keep((environment, None), make)
-
-    def _keep(self, key: tuple[str, EventId | None], make: Callable[[], bytes]) -> bytes:
-        kept = self._kept.get(key)
-        if kept is None:
-            kept = self._kept[key] = make()
-        return kept
+            self._kept[key] = RETRY + told
+        return self._kept[key]
 
     def _event(self, name: bytes, data: bytes) -> bytes:
         event_id = self._replica.event_id.encode()
