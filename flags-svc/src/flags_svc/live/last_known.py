@@ -41,6 +41,14 @@ class _World(msgspec.Struct):
     items: list[_Item]
 
 
+class _Written(msgspec.Struct):
+    """The same with items that are JSON already."""
+
+    epoch: str
+    revision: int
+    items: list[msgspec.Raw]
+
+
 class _Place(msgspec.Struct):
     epoch: str
     revision: int
@@ -55,6 +63,8 @@ class LastKnown:
         self._path = Path(folder) / NAME
         self._written: EventId | None = None
         self._failed = False
+        # Each item as it was last written: of many flags a change touches few.
+        self._kept: dict[tuple[ItemKind, str], tuple[Stored[Any], msgspec.Raw]] = {}
 
     async def restore(self) -> None:
         """Have the replica take what the file holds, if it holds anything."""
@@ -85,7 +95,7 @@ class LastKnown:
         if self._replica.position == self._written:
             return
         try:
-            await asyncio.to_thread(_write, self._path, world)
+            await asyncio.to_thread(self._write, world)
         except OSError as error:
             if not self._failed:
                 log.warning("last_known_not_written", path=str(self._path), error=str(error))
@@ -94,14 +104,32 @@ class LastKnown:
             self._failed = False
             self._written = EventId(world.epoch, world.revision)
 
+    def _write(self, world: World) -> None:
+        parts: Mapping[ItemKind, Mapping[str, Stored[Any]]] = {
+            "flag": world.flags,
+            "segment": world.segments,
+            "environment": world.environments,
+        }
+        kept = {}
+        for kind, part in parts.items():
+            for key, stored in part.items():
+                held = self._kept.get((kind, key))
+                if held is None or held[0] is not stored:
+                    held = stored, _encoded(kind, key, stored)
+                kept[kind, key] = held
+        self._kept = kept
+        items = [written for _, written in kept.values()]
+        content = msgspec.json.encode(_Written(world.epoch, world.revision, items))
+        _replace(self._path, content)
 
-def _write(path: Path, world: World) -> None:
+
+def _replace(path: Path, content: bytes) -> None:
     """Replace the file at once and for good: whoever reads it finds the old or the new one, whole."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Other processes may share the folder.
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     with beside.open("wb") as file:
-        file.write(msgspec.json.encode(_told(world)))
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
@@ -112,27 +140,18 @@ def _write(path: Path, world: World) -> None:
         os.close(folder)
 
 
-def _told(world: World) -> _World:
-    parts: Mapping[ItemKind, Mapping[str, Stored[Any]]] = {
-        "flag": world.flags,
-        "segment": world.segments,
-        "environment": world.environments,
-    }
-    items = [
-        _Item(
-            kind,
-            key,
-            dump(stored.item),
-            stored.version,
-            stored.revision,
-            stored.created_at,
-            stored.updated_at,
-            stored.updated_by,
-        )
-        for kind, part in parts.items()
-        for key, stored in part.items()
-    ]
-    return _World(world.epoch, world.revision, items)
+def _encoded(kind: ItemKind, key: str, stored: Stored[Any]) -> msgspec.Raw:
+    item = _Item(
+        kind,
+        key,
+        dump(stored.item),
+        stored.version,
+        stored.revision,
+        stored.created_at,
+        stored.updated_at,
+        stored.updated_by,
+    )
+    return msgspec.Raw(msgspec.json.encode(item))
 
 
 def _read(path: Path) -> World:
