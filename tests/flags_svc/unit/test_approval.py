@@ -8,7 +8,8 @@ import pytest
 
 from flags_svc.domain import actions, decisions
 from flags_svc.domain.approval import needs_approval
-from flags_svc.domain.flag import Environment
+from flags_svc.domain.bulk import import_items, items_of
+from flags_svc.domain.flag import Environment, Step
 from flags_svc.domain.world import World
 from tests.flags_svc.worlds import by_segment, flag, rolled, segment, world
 
@@ -101,3 +102,48 @@ def test_a_flag_made_archived_needs_nobody() -> None:
     made = flag(archived=True, environments={"production": {"enabled": True}})
 
     assert needs_approval(before, decisions.create(made)(before)) == {}
+
+
+@pytest.mark.parametrize(
+    "decide",
+    [
+        decisions.patch(
+            "flag",
+            "new",
+            {"environments": {"production": {"enabled": False}, "staging": {"enabled": True}}},
+        ),
+        decisions.replace(flag()),
+        decisions.revert("flag", "new", flag(), 1),
+        decisions.revert("flag", "gone", rolled("gone"), 1),
+        decisions.revert("segment", "staff", segment(included=["eve"]), 1),
+        actions.restore("gone"),
+        actions.schedule("new", "production", [Step(at=9e9, percentage=5)]),
+        actions.enable("needed", "production"),
+        import_items(items_of({"flags": [{"key": "new", "type": "boolean"}]})),
+        import_items(items_of({"segments": [{"key": "staff", "included": ["eve"]}]})),
+        import_items(
+            items_of(
+                {
+                    "environments": [{"name": "production", "approvals": 0}],
+                    "flags": [{"key": "new", "type": "boolean"}],
+                }
+            )
+        ),
+    ],
+    ids=[
+        *("both at once", "replace", "revert", "revert deleted or archived", "revert segment"),
+        *("restore", "schedule", "prerequisite", "import", "import segment", "import all"),
+    ],
+)
+def test_there_is_no_way_around_the_others(decide: Any) -> None:
+    before = guarded(
+        segment(),
+        flag("needed"),
+        flag(
+            prerequisites=[{"flag": "needed", "variants": ["on"]}],
+            environments={"production": {"enabled": True, "rules": [by_segment("staff")]}},
+        ),
+        flag("gone", archived=True, environments={"production": {"enabled": True}}),
+    )
+
+    assert needs_approval(before, decide(before)) == PROTECTED
