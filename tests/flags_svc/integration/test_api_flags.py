@@ -208,3 +208,16 @@ async def test_an_archived_flag_is_evaluated_nowhere_until_it_is_restored(api: A
     assert (archived["archived"], restored["archived"]) == (True, False)
     assert (refused["code"], unknown["code"]) == ("conflict", "not_found")
     assert await api.gives("aside") == "on"
+
+
+async def test_what_must_not_be_there_yet_is_not_replaced(api: Api) -> None:
+    await api.make("taken")
+    flag = {"type": "boolean", "description": "another"}
+
+    for tag in ("*", '"1"'):
+        headers = {"If-None-Match": tag}
+        await api.do("PUT", "/taken", flag, headers=headers, status=412)
+    changed = await api.do("PUT", "/taken", flag, headers={"If-None-Match": '"2"'})
+    await api.do("PUT", "/nobody-has-it", flag, headers={"If-None-Match": "*"}, status=404)
+
+    assert changed["description"] == "another"

@@ -15,6 +15,7 @@ from flags_svc.routes.asking import document_of, expected_of
 from flags_svc.routes.changing import changed, held, shown
 from flags_svc.state import State
 from windsock_kit.parameters import no_parameters
+from windsock_kit.preconditions import PreconditionFailedError, at_hand, etag
 from windsock_kit.resources import named
 from windsock_kit.responses import json
 
@@ -49,6 +50,9 @@ class Items:
         """Put one in place of that of its key."""
         no_parameters(request.query_params)
         key, expected = named(request, self.parameter), expected_of(request)
+        stored = part_of(request.state["live"].world, self.kind).get(key)
+        if stored and at_hand(request.headers.get("if-none-match"), etag(stored.version)["ETag"]):
+            raise PreconditionFailedError(f"there is {self.kind} {key} already")
         item = item_of(self.kind, await document_of(request), key=key)
         return await changed(request, self.kind, key, decisions.replace(item, expected))
 
