@@ -321,6 +321,24 @@ def test_a_filter_of_the_log_that_raises_does_not_reach_the_caller() -> None:
         log.removeFilter(refuse)
 
 
+@pytest.mark.parametrize(("allowed", "taken"), [(0.0, 0.0), (0.2, 0.2), (60.0, 0.5)])
+def test_the_end_of_the_process_takes_no_longer_than_it_may(allowed: float, taken: float) -> None:
+    waited: list[float] = []
+
+    class Slow(MemorySource):
+        def close(self, timeout: float) -> bool:
+            waited.append(timeout)
+            return False
+
+    client = FeatureFlags(windsock.get_metrics_collector())
+    client.configure(windsock.Settings(flags_source="off", exit_timeout_seconds=allowed))
+    client.install(Slow(version()))
+
+    client.close_at_exit()
+
+    assert waited == [taken]
+
+
 def test_listeners_come_and_go_by_themselves() -> None:
     client = FeatureFlags(windsock.get_metrics_collector())
     heard: list[Notice] = []

@@ -89,10 +89,11 @@ class MetricsCollector:
             pipeline = self._pipeline
         return pipeline is None or pipeline.close(timeout)
 
-    def close_at_exit(self) -> None:
-        """Close within the time that the settings allow for it."""
+    def close_at_exit(self, spent_seconds: float = 0.0) -> None:
+        """Close within the time that the settings allow for the end, less what it took so far."""
         if self._pipeline is not None:
-            self._pipeline.close(self._pipeline.settings.exit_timeout_seconds)
+            timeout = self._pipeline.settings.exit_timeout_seconds
+            self._pipeline.close(max(timeout - spent_seconds, 0.0))
 
     def stats(self) -> Stats:
         """Return what became of the events so far."""

@@ -10,7 +10,6 @@ from windsock.pipeline import SendingPipeline
 from windsock.settings import Settings
 
 _FORMER_TIMEOUT_SECONDS = 1.0
-_FLAGS_EXIT_SECONDS = 0.5
 
 collector = MetricsCollector()
 feature_flags = FeatureFlags(collector)
@@ -56,10 +55,11 @@ def close(timeout: float = 5.0) -> bool:
 
 
 def _close_at_exit() -> None:
+    began = time.monotonic()
     # First, as what it records goes through the collectors.
-    feature_flags.close(_FLAGS_EXIT_SECONDS)
+    feature_flags.close_at_exit()
     for each in list(COLLECTORS):
-        each.close_at_exit()
+        each.close_at_exit(time.monotonic() - began)
 
 
 def _after_fork() -> None:

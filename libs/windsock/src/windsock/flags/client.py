@@ -34,6 +34,7 @@ from windsock.settings import Settings
 
 NO_SOURCE = NoFlags(PROVIDER_NOT_READY, "flags were never configured")
 Context = Mapping[str, object] | None
+_EXIT_SECONDS = 0.5
 _ambient = AMBIENT.get
 
 
@@ -58,6 +59,7 @@ class FeatureFlags:
         self._entries = self._table.entries
         self._exposures = Exposures()
         self._record_exposures = self._record_flags = True
+        self._exit_timeout = _EXIT_SECONDS
         self._warnings = Warnings()
         self._listeners: dict[object, Callable[[Notice], None]] = {}
 
@@ -65,6 +67,7 @@ class FeatureFlags:
         """Take the flags from where ``settings`` say, from now on."""
         self._record_exposures = settings.record_exposures
         self._record_flags = settings.record_flags
+        self._exit_timeout = min(settings.exit_timeout_seconds, _EXIT_SECONDS)
         former = self.install(chosen(settings))
         if former is not None:
             former.close(0.0)
@@ -228,6 +231,10 @@ class FeatureFlags:
     def close(self, timeout: float = 5.0) -> bool:
         """Stop to follow the source; return whether that ended in time. The flags stay in force."""
         return self._source is None or self._source.close(timeout)
+
+    def close_at_exit(self) -> None:
+        """Close within the time that the settings allow for it, and half a second at most."""
+        self.close(self._exit_timeout)
 
     def after_fork(self) -> None:
         """Start afresh in a forked child, with the flags that are in force."""
