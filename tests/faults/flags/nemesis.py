@@ -50,11 +50,12 @@ class Nemesis:
         self.done: list[str] = []
 
     async def strike(self, seconds: float) -> None:
-        """Do one thing after the other for so long, each at least once if there is the time; then let all be well."""
+        """Do one thing after the other for so long, and until each was done once; then let all be well."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
+            first = not self.done
             for deed in self._random.sample(DEEDS, len(DEEDS)):
-                if time.monotonic() >= end:
+                if time.monotonic() >= end and not first:
                     break
                 self.done.append(deed)
                 await getattr(self, "_" + deed.replace(" ", "_"))(self._random.uniform(0.2, 1.0))
