@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -31,16 +33,21 @@ async def index(request: Request[State]) -> Response:
     sought, after, limit = _sought(asked, world), asked.text("after") or "", asked.limit()
     if at_hand(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers={"ETag": tag})
+    # Of many flags it takes a while to find some, and others want answers meanwhile.
+    told = await asyncio.to_thread(_page, world, sought, after, limit)
+    return json(told, headers={"ETag": tag})
+
+
+def _page(world: World, sought: Sought, after: str, limit: int) -> dict[str, object]:
     flags = found(world, sought)
     page = [stored for stored in flags if stored.item.key > after][: limit + 1]
-    told = {
+    return {
         "flags": [view(stored) for stored in page[:limit]],
         "total": len(flags),
         "next": page[limit - 1].item.key if len(page) > limit else None,
         "epoch": world.epoch,
         "revision": world.revision,
     }
-    return json(told, headers={"ETag": tag})
 
 
 def _sought(asked: Parameters, world: World) -> Sought:

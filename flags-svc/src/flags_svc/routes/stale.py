@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flags_svc.domain.flag import Kind
+from flags_svc.domain.flag import Kind, ManagedFlag
 from flags_svc.domain.staleness import DAY, DEFAULT_DAYS, Reason, Verdict, stale
 from flags_svc.domain.times import instant
+from flags_svc.domain.world import Stored
 from flags_svc.routes.changing import PREFIX
 from flags_svc.state import State
 from windsock_kit.parameters import Parameters
@@ -29,19 +32,19 @@ async def index(request: Request[State]) -> Response:
     )
     at, flags = request.state["clock"]().timestamp(), request.state["live"].world.flags
     usage = await request.state["usage"].since(at - days * DAY)
+    judged = await asyncio.to_thread(stale, flags.values(), usage, at=at, days=days)
     found = [
         verdict
-        for verdict in stale(flags.values(), usage, at=at, days=days)
+        for verdict in judged
         if (reason is None or reason in verdict.reasons)
         and kind in {None, flags[verdict.key].item.kind}
         and owner in {None, flags[verdict.key].item.owner}
     ]
-    told = [_view(request, verdict) for verdict in found]
+    told = [_view(flags[verdict.key], verdict) for verdict in found]
     return json({"flags": told, "days": days, "total": len(told)})
 
 
-def _view(request: Request[State], verdict: Verdict) -> dict[str, object]:
-    stored = request.state["live"].world.flags[verdict.key]
+def _view(stored: Stored[ManagedFlag], verdict: Verdict) -> dict[str, object]:
     last = verdict.last_evaluated_at
     return {
         "key": verdict.key,
