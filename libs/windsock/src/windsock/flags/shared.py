@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ from windsock.flags.versions import (
     OutOfStepError,
     Version,
     after_change,
+    document_of,
     from_snapshot,
     is_older,
 )
@@ -101,7 +101,7 @@ class RedisFeed:
         if isinstance(hold.version, NoFlags):
             return False
         try:
-            hold.put(after_change(hold.version, _object(data)))
+            hold.put(after_change(hold.version, document_of(data)))
         except (OutOfStepError, InvalidFlagsError, RecursionError):
             return False
         return True
@@ -123,8 +123,10 @@ class RedisFeed:
             document = {
                 "epoch": fields.get(b"epoch", b"").decode(),
                 "revision": int(fields.get(b"revision", b"")),
-                "flags": [_object(fields[key]) for key in fields if key.startswith(b"flag:")],
-                "segments": [_object(fields[key]) for key in fields if key.startswith(b"segment:")],
+                "flags": [document_of(fields[key]) for key in fields if key.startswith(b"flag:")],
+                "segments": [
+                    document_of(fields[key]) for key in fields if key.startswith(b"segment:")
+                ],
             }
             former = hold.version if isinstance(hold.version, Version) else None
             version = from_snapshot(document, former)
@@ -143,13 +145,3 @@ class RedisFeed:
         if self._older_since is None:
             self._older_since = now
         return now - self._older_since <= hold.pace.silence
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(data)
-    except ValueError as error:
-        raise InvalidFlagsError("", f"is no JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise InvalidFlagsError("", "is no object")
-    return document

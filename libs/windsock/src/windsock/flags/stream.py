@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 from urllib.parse import urlencode
 
 from windsock.endpoint import Endpoint
@@ -17,10 +16,12 @@ from windsock.flags.evaluation import PROVIDER_NOT_READY
 from windsock.flags.reading import InvalidFlagsError
 from windsock.flags.sse import Event, EventParser, TooLongError
 from windsock.flags.versions import (
+    Document,
     NoFlags,
     OutOfStepError,
     Version,
     after_change,
+    document_of,
     from_snapshot,
     is_older,
 )
@@ -130,15 +131,15 @@ class StreamFeed:
 
     def _take(self, event: Event, hold: Hold) -> None:
         if event.kind == "snapshot":
-            self._snapshot(_document(event), hold)
+            self._snapshot(document_of(event.data, event.kind), hold)
         elif event.kind == "change":
             if isinstance(hold.version, NoFlags):
                 raise OutOfStepError("a change came before any snapshot")
-            hold.put(after_change(hold.version, _document(event)))
+            hold.put(after_change(hold.version, document_of(event.data, event.kind)))
         elif event.kind == "heartbeat":
             self._heartbeat(event, hold)
 
-    def _snapshot(self, document: dict[str, Any], hold: Hold) -> None:
+    def _snapshot(self, document: Document, hold: Hold) -> None:
         if document.get("environment", self._environment) != self._environment:
             raise InvalidFlagsError("environment", "is another one")
         former = hold.version if isinstance(hold.version, Version) else None
@@ -151,7 +152,7 @@ class StreamFeed:
 
     def _heartbeat(self, event: Event, hold: Hold) -> None:
         version = hold.version
-        revision = _document(event).get("revision")
+        revision = document_of(event.data, event.kind).get("revision")
         if type(revision) is not int:
             raise InvalidFlagsError("revision", "must be a whole number")
         if isinstance(version, NoFlags) or version.revision is None:
@@ -174,16 +175,6 @@ class StreamFeed:
             self._ahead_since = None
             self._takes_older = True
             raise OutOfStepError("the service has gone back to an older revision")
-
-
-def _document(event: Event) -> dict[str, Any]:
-    try:
-        document = json.loads(event.data)
-    except ValueError as error:
-        raise InvalidFlagsError(event.kind, f"is no JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise InvalidFlagsError(event.kind, "is no object")
-    return document
 
 
 def _refusal(response: http.client.HTTPResponse) -> FeedError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -57,6 +58,18 @@ class Version:
         """Return what is wrong with a flag that is there and cannot be used."""
         unreadable = self.unreadable.get(("flags", key))
         return self.flags.problems.get(key) if unreadable is None else unreadable.problem
+
+
+def document_of(data: bytes, name: str = "") -> Document:
+    """Return the JSON object that came over the wire. Raises ``InvalidFlagsError``."""
+    try:
+        document = json.loads(data)
+    # The second is raised for brackets without end.
+    except (ValueError, RecursionError) as error:
+        raise InvalidFlagsError(name, f"is no JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise InvalidFlagsError(name, "is no object")
+    return document
 
 
 def version_of(
