@@ -150,7 +150,10 @@ def _unanswered(record: Record) -> Iterator[str]:
 
 
 def _excuses(away: Away, failure: Failed) -> bool:
-    return away.what == failure.observer and away.begin <= failure.at <= away.end + GRACE_SECONDS
+    # Who was asked a moment before it died does not answer either.
+    began = failure.at if failure.began is None else failure.began
+    meanwhile = away.begin <= failure.at and began <= away.end + GRACE_SECONDS
+    return away.what == failure.observer and meanwhile
 
 
 def _written_while_away(record: Record) -> Iterator[str]:

@@ -48,12 +48,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An evaluation that raised, or that a service answered with a ``status``; 0 is no answer."""
+    """An evaluation that raised, or that a service answered with a ``status``; 0 is no answer.
+
+    ``began`` is when the service was asked, if that took a time.
+    """
 
     observer: str
     at: float
     what: str
     status: int | None = None
+    began: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

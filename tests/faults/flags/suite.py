@@ -186,7 +186,8 @@ class Suite:
         try:
             answer = await client.post(f"{service.url}{EVALUATE}", content=b'{"context":{}}')
         except httpx.TransportError as error:
-            self.record.failed.append(Failed(service.name, began, repr(error), 0))
+            failed = Failed(service.name, time.monotonic(), repr(error), 0, began)
+            self.record.failed.append(failed)
             return
         if answer.status_code != 200:
             what = f"HTTP {answer.status_code} {answer.text[:200]}"
