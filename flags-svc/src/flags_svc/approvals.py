@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -52,6 +52,8 @@ class Approvals:
     def __init__(self, editor: Editor, requests: ChangeRequests) -> None:
         self._editor = editor
         self._requests = requests
+        # Why requests that enough agree to are not applied, as told in the log: once each.
+        self._refused: Mapping[str, str] = {}
 
     async def edit(self, decide: Decide, author: Author) -> Outcome:
         """Do what ``decide`` says, or ask for it if it changes a protected environment."""
@@ -89,13 +91,17 @@ class Approvals:
                 left = await self._requests.left()
         except UnavailableError:
             return
+        refused = {}
         for request in left:
             try:
                 await self._apply(request)
             except ServiceError as error:
-                log.info("request_not_applied", request=request.id, reason=error.detail)
+                refused[request.id] = error.detail
+                if self._refused.get(request.id) != error.detail:
+                    log.info("request_not_applied", request=request.id, reason=error.detail)
             else:
                 log.warning("request_applied_late", request=request.id)
+        self._refused = refused
 
     async def reject(self, request: str, voter: Author) -> ChangeRequest:
         """Note that somebody does not agree, which is the end of the request; its author withdraws it so."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from flags_svc.approvals import Approvals, Outcome
 from flags_svc.domain.actions import disable, enable
@@ -170,6 +171,22 @@ async def test_what_enough_agreed_to_is_applied_though_the_last_of_them_died(
 
     assert is_enabled(process)
     assert (await requests.get(made.id)).status is Status.APPLIED
+
+
+async def test_what_cannot_be_applied_is_told_in_the_log_once(
+    process: Process, approvals: Approvals, requests: ChangeRequests, pool: Any
+) -> None:
+    made = await asked(approvals)
+    await approvals.approve(made.id, BOB)
+    await requests.vote(made.id, EVE, agrees=True)
+    await pool.execute("UPDATE flags.votes SET at = at - 60")
+    await process.editor.edit(put(replace(FLAG, description="another")), ANN)
+
+    with capture_logs() as told:
+        await approvals.finish()
+        await approvals.finish()
+
+    assert [(each["event"], each["request"]) for each in told] == [("request_not_applied", made.id)]
 
 
 async def test_what_could_not_be_applied_does_not_come_by_surprise(
