@@ -130,17 +130,19 @@ def saw(ambient: Ambient, user: str, flag: str, variant: str | None) -> None:
     ``None`` is none that tells anything, and forgets the one before. It does nothing where the
     block is another user's work, and where the application has given the flag itself.
     """
+    if len(user) > MAX_NAME:
+        user = Cleaner().text(user, MAX_NAME)
     if ambient.seen_by == user:
         if ambient.seen.get(flag) == variant:
             return
     elif variant is None and ambient.seen_by is None:
         return
+    if flag in ambient.flags or not _is_of(user, ambient.names):
+        return
     key = ambient, user, flag, variant
     inside = SEEN.get(key)
     if inside is None:
-        inside = _with_seen(ambient, Cleaner().text(user, MAX_NAME), flag, variant)
-        if inside is ambient:
-            return
+        inside = _with_seen(ambient, user, flag, variant)
         if len(SEEN) >= _MAX_REMEMBERED:
             SEEN.clear()
         SEEN[key] = inside
@@ -157,8 +159,6 @@ def _began(ambient: Ambient) -> Ambient:
 
 
 def _with_seen(ambient: Ambient, user: str, flag: str, variant: str | None) -> Ambient:
-    if flag in ambient.flags or not _is_of(user, ambient.names):
-        return ambient
     seen = {**ambient.seen} if ambient.seen_by == user else {}
     seen.pop(flag, None)
     if variant is not None:
