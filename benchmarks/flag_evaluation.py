@@ -322,8 +322,9 @@ def python_of_peers() -> Path:
     if not mark.exists() or mark.read_text() != wanted:
         print("installing the other libraries", file=sys.stderr, flush=True)
         subprocess.run(["uv", "venv", "--quiet", "--clear", folder], check=True)
-        install = ["uv", "pip", "install", "--quiet", "--python", str(python), "-r", str(PEERS), "psutil"]
-        subprocess.run([*install, "-e", str(ROOT / "libs" / "windsock")], check=True)
+        install = ["uv", "pip", "install", "--quiet", "--python", str(python)]
+        given = ["-r", str(PEERS), "psutil", "-e", str(ROOT / "libs" / "windsock")]
+        subprocess.run([*install, *given], check=True)
         mark.write_text(wanted)
     return python
 
