@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import orjson
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+Format: TypeAlias = Literal["json", "console"]
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _HIDDEN = "***"
@@ -93,7 +94,7 @@ class _Output:
 def configure(
     service: str,
     *,
-    format: Literal["json", "console"] = "json",  # noqa: A002
+    format: Format = "json",  # noqa: A002
     level: str = "info",
 ) -> None:
     """Send structlog's and the standard library's records to standard output, in one format.

@@ -1,30 +1,13 @@
-"""Run the simulator: ``python -m llm_simulator``."""
-
-from __future__ import annotations
-
-import sys
+"""Run the service: ``python -m llm_simulator``."""
 
 from llm_simulator.app import create_app
 from llm_simulator.settings import Settings
-from windsock_kit import logs, serve
-from windsock_kit.environment import SettingsError
-from windsock_kit.loopback import require_loopback
+from windsock_kit import entry
 
 
 def main() -> None:
     """Read the settings and serve until told to stop."""
-    try:
-        settings = Settings.from_env()
-    except SettingsError as error:
-        sys.exit(f"llm-simulator: {error}")
-    require_loopback(settings.host)
-    logs.configure("llm-simulator", format=settings.log_format, level=settings.log_level)
-    serve.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        hint="; SIMULATOR_PORT chooses another port",
-    )
+    entry.run("llm-simulator", Settings.from_env, create_app, port_variable="SIMULATOR_PORT")
 
 
 if __name__ == "__main__":
