@@ -12,6 +12,7 @@ from starlette.responses import Response
 from flags_svc.domain.fields import check_plain
 from flags_svc.domain.world import ANONYMOUS, Author
 from flags_svc.state import State
+from flags_svc.wire.twice import refuse_twice
 from windsock_kit.body import read_body
 from windsock_kit.decoding import reading_json
 from windsock_kit.errors import InvalidError
@@ -34,7 +35,8 @@ async def body_of(request: Request[State]) -> bytes:
 async def document_of(request: Request[State], *, default: Any = None) -> Any:
     """Return the JSON of the body; ``default`` if there is no body and that is given.
 
-    Raises ``BadRequestError`` for what is no JSON, and ``InvalidError`` for what cannot be kept.
+    Raises ``BadRequestError`` for what is no JSON, and ``InvalidError`` for what cannot be kept
+    and for a name that is twice in one object.
     """
     body = await body_of(request)
     if default is not None and not body.strip():
@@ -47,6 +49,7 @@ def json_of(body: bytes) -> Any:
     with reading_json(body):
         found = _anything.decode(body)
     check_plain(found, "")
+    refuse_twice(body)
     return found
 
 
