@@ -116,7 +116,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a wrong pattern": (rule(attribute="a", operator="matches", value="("), f"{AT}.rules[0].when.value"),
     "a wrong network": (rule(attribute="a", operator="in_cidr", value="10.0.0.0/99"), f"{AT}.rules[0].when.value"),
     "a wrong version": (rule(attribute="a", operator="semver_equals", value="x.y"), f"{AT}.rules[0].when.value"),
-    "an unknown segment": (rule(segment="nobody"), f"{AT}.rules"),
+    "an unknown segment": (rule(segment="nobody"), f"{AT}.rules[0].when.segment"),
     "too deep": (rule(**DEEP), f"{AT}.rules[0].when"),
     "weights of nothing": (production(fallthrough={"split": {"on": 0, "off": 0}}), f"{AT}.fallthrough.split"),
     "a negative weight": (production(fallthrough={"split": {"on": -1, "off": 2}}), f"{AT}.fallthrough.split.on"),

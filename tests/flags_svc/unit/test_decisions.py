@@ -307,10 +307,10 @@ def test_who_only_leads_to_a_ring_of_others_is_let_through() -> None:
     ("item", "path"),
     [
         (rolled(environment="gone"), "environments.gone"),
-        (rolled(rules=[by_segment("gone")]), "environments.production.rules"),
+        (rolled(rules=[by_segment("gone")]), "environments.production.rules[0].when.segment"),
         (flag(prerequisites=[{"flag": "gone", "variants": ["on"]}]), "prerequisites[0].flag"),
         (flag(prerequisites=[{"flag": "b", "variants": ["red"]}]), "prerequisites[0].variants"),
-        (segment(when={"segment": "gone"}), "when"),
+        (segment(when={"segment": "gone"}), "when.segment"),
     ],
     ids=["environment", "segment", "flag", "variant", "nested"],
 )

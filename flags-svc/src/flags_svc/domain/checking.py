@@ -11,12 +11,14 @@ from flags_svc.domain.references import (
     Preview,
     cycle_in,
     longest_way,
+    place_in,
     prerequisites_of,
+    segments_in,
     segments_of_rules,
     segments_of_segment,
 )
 from flags_svc.domain.world import Edit, ItemKind, World
-from windsock.flags.definition import Prerequisite, Segment
+from windsock.flags.definition import Clause, Prerequisite, Segment, Target
 from windsock_kit.errors import ConflictError, InvalidError
 
 MAX_FLAGS = 20_000
@@ -38,7 +40,9 @@ def checked(
     for index, edit in enumerate(edits):
         path = "" if paths is None else paths[index]
         if isinstance(edit.item, ManagedFlag):
+            before = world.flags.get(edit.key)
             _check_flag(preview, edit.item, path)
+            _check_targets(None if before is None else before.item, edit.item, path)
         elif isinstance(edit.item, Segment):
             _check_segment(preview, edit.item, path)
     given = [""] * len(edits) if paths is None else paths
@@ -58,11 +62,41 @@ def _check_flag(preview: Preview, flag: ManagedFlag, path: str) -> None:
             raise InvalidError(
                 f"there is no environment {name}", path=place, allowed=preview.environments()
             )
-        for segment in sorted(segments_of_rules(each)):
-            if preview.segment(segment) is None:
-                raise InvalidError(f"there is no segment {segment}", path=f"{place}.rules")
+        for index, rule in enumerate(each.rules):
+            _check_segments(preview, rule.when, f"{place}.rules[{index}].when")
     for index, prerequisite in enumerate(flag.prerequisites):
         _check_prerequisite(preview, flag, prerequisite, below(path, f"prerequisites[{index}]"))
+
+
+def _check_segments(preview: Preview, clause: Clause, path: str) -> None:
+    for key in sorted({*segments_in(clause)}):
+        if preview.segment(key) is None:
+            raise InvalidError(f"there is no segment {key}", path=place_in(clause, key, path))
+
+
+def _check_targets(before: ManagedFlag | None, flag: ManagedFlag, path: str) -> None:
+    """Refuse to promise two variants to one user.
+
+    What was kept before this was refused is left alone as long as nobody touches it: such a flag
+    can be switched off.
+    """
+    known = {} if before is None else before.environments
+    for name, each in flag.environments.items():
+        if name not in known or known[name].targets != each.targets:
+            _check_promises(each.targets, below(path, f"environments.{name}.targets"))
+
+
+def _check_promises(targets: Sequence[Target], path: str) -> None:
+    given: dict[str, int] = {}
+    for index, target in enumerate(targets):
+        for key in sorted(target.keys):
+            first = given.setdefault(key, index)
+            if targets[first].variant != target.variant:
+                raise InvalidError(
+                    f"{key[:100]!r} is in targets[{first}] already, which gives"
+                    f" {targets[first].variant!r}",
+                    path=f"{path}[{index}].keys",
+                )
 
 
 def _check_prerequisite(
@@ -88,10 +122,8 @@ def _needs(preview: Preview, key: str) -> Iterable[str]:
 
 
 def _check_segment(preview: Preview, segment: Segment, path: str) -> None:
-    place = below(path, "when")
-    for key in sorted(segments_of_segment(segment)):
-        if preview.segment(key) is None:
-            raise InvalidError(f"there is no segment {key}", path=place)
+    if segment.when is not None:
+        _check_segments(preview, segment.when, below(path, "when"))
 
 
 def _made_of(preview: Preview, key: str) -> Iterable[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from flags_svc.domain.flag import Environment, InEnvironment, ManagedFlag
 from flags_svc.domain.world import Edit, Item, ItemKind, World
-from windsock.flags.definition import Clause, Condition, InSegment, Not, Segment
+from windsock.flags.definition import All, Clause, Condition, InSegment, Not, Segment
 
 
 def segments_in(clause: Clause) -> Iterator[str]:
@@ -18,6 +18,23 @@ def segments_in(clause: Clause) -> Iterator[str]:
     elif not isinstance(clause, Condition):
         for each in clause.clauses:
             yield from segments_in(each)
+
+
+def place_in(clause: Clause, segment: str, path: str) -> str:
+    """Return where below ``path`` a clause asks for a segment; ``path`` itself if it does not."""
+    if isinstance(clause, InSegment):
+        return f"{path}.segment" if clause.segment == segment else path
+    if isinstance(clause, Condition):
+        return path
+    if isinstance(clause, Not):
+        parts = [(f"{path}.not", clause.clause)]
+    else:
+        name = "all" if isinstance(clause, All) else "any"
+        parts = [(f"{path}.{name}[{index}]", each) for index, each in enumerate(clause.clauses)]
+    return next(
+        (place_in(each, segment, place) for place, each in parts if segment in segments_in(each)),
+        path,
+    )
 
 
 def segments_of_segment(segment: Segment) -> frozenset[str]:
