@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.flags_svc.api import Api
+from tests.flags_svc.api import FLAGS, Api
 
 USERS = [f"user-{number}" for number in range(100)]
 
@@ -132,6 +132,47 @@ async def test_a_plan_is_carried_out_and_a_hand_on_the_flag_ends_it(api: Api) ->
     assert production(running)["fallthrough"]["rollout"]["percentage"] == 50
     assert len(production(running)["schedule"]) == 2
     assert len(production(stopped)["schedule"]) == 1
+
+
+async def test_a_plan_that_runs_backwards_is_made_and_told(api: Api) -> None:
+    await api.make("backwards")
+    later, sooner = ((datetime.now(UTC) + timedelta(hours=hours)).isoformat() for hours in (2, 1))
+    steps = [{"at": later, "enabled": True}, {"at": sooner, "enabled": False}]
+
+    answer = await api.do("PUT", "/backwards/schedule", {"steps": steps})
+    whole = await api.do(
+        "PATCH", "/backwards", {"owner": "me", "environments": {"staging": {"schedule": steps}}}
+    )
+
+    assert len(production(answer)["schedule"]) == 2
+    assert [each[:37] for each in answer["warnings"]] == ["environments.production.schedule[1] i"]
+    assert len(whole["warnings"]) == 2
+
+
+async def test_a_rollout_that_was_to_begin_long_ago_begins_and_says_so(api: Api) -> None:
+    await api.make("overdue")
+    await api.do("POST", "/overdue/enable")
+    ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+
+    answer = await api.do(
+        "POST",
+        "/overdue/rollout",
+        {"at": ago, "steps": [{"percentage": 5, "for_seconds": 3600}, {"percentage": 100}]},
+    )
+
+    assert production(answer)["schedule"][0]["done_at"]
+    assert "which is over: it begins now" in answer["warnings"][0]
+
+
+async def test_a_percentage_that_is_there_twice_is_not_taken(api: Api) -> None:
+    await api.make("doubtful")
+
+    answer = await api.client.post(
+        f"{FLAGS}/doubtful/rollout", content=b'{"percentage": 5, "percentage": 100}'
+    )
+
+    assert (answer.status_code, answer.json()["path"]) == (422, "percentage")
+    assert (await api.get("/doubtful"))["version"] == 1
 
 
 async def test_actions_take_no_more_than_they_know(api: Api) -> None:

@@ -8,10 +8,12 @@ from dataclasses import replace
 from flags_svc.domain.deciding import Decide
 from flags_svc.domain.flag import InEnvironment, ManagedFlag, Step
 from flags_svc.domain.rollout import rolled_out
-from flags_svc.domain.times import to_milliseconds
+from flags_svc.domain.times import instant, to_milliseconds
 from flags_svc.domain.world import Edit, World
 
 AUTHOR = "schedule"
+# Clocks differ a little, and a request takes its time.
+LATE_SECONDS = 60.0
 
 
 def due(at: float) -> Decide:
@@ -71,6 +73,32 @@ def done(flag: ManagedFlag, what: InEnvironment, at: float) -> InEnvironment:
         what = _applied(flag, what, step)
         steps[index] = replace(step, done_at=moment)
     return replace(what, schedule=tuple(steps))
+
+
+def schedule_warnings(flag: ManagedFlag, environment: str, now: float) -> list[str]:
+    """Return what of a schedule's steps to come in an environment will be done at another time than is written."""
+    warnings = []
+    first, expected = True, now
+    for index, step in enumerate(flag.environments.get(environment, InEnvironment()).schedule):
+        place = f"environments.{environment}.schedule[{index}]"
+        if step.done_at is not None:
+            expected = step.done_at
+            continue
+        if step.at is None:
+            assert step.after_seconds is not None
+            expected += step.after_seconds
+        elif first and step.at < now - LATE_SECONDS:
+            warnings.append(f"{place} is for {instant(step.at)}, which is over: it is done at once")
+            expected = now
+        elif not first and step.at < expected:
+            warnings.append(
+                f"{place} is for {instant(step.at)}, which is before the step before it: it is"
+                f" done right after that, at {instant(expected)} at the earliest"
+            )
+        else:
+            expected = step.at
+        first = False
+    return warnings
 
 
 def _after(flag: ManagedFlag, at: float) -> ManagedFlag | None:

@@ -9,9 +9,11 @@ from starlette.responses import Response
 
 from flags_svc.domain import actions
 from flags_svc.domain.fields import fields_of
+from flags_svc.domain.flag import ManagedFlag
 from flags_svc.domain.names import environment_of
 from flags_svc.domain.rollout import warnings_of
-from flags_svc.domain.times import to_milliseconds
+from flags_svc.domain.schedule import LATE_SECONDS, schedule_warnings
+from flags_svc.domain.times import instant, to_milliseconds
 from flags_svc.ports import Decide
 from flags_svc.routes.asking import Handler, document_of, expected_of
 from flags_svc.routes.changing import changed
@@ -43,9 +45,14 @@ async def rollout(request: Request[State]) -> Response:
     # As precise as it is written, or what begins now would begin in a moment.
     now = to_milliseconds(request.state["clock"]().timestamp())
     decide = wish.decide(key, environment, now=now, expected=expected)
-    return await changed(
-        request, "flag", key, decide, warn=lambda flag: warnings_of(flag, environment)
-    )
+
+    def warn(flag: ManagedFlag) -> list[str]:
+        found = warnings_of(flag, environment) + schedule_warnings(flag, environment, now)
+        if wish.at is not None and wish.at < now - LATE_SECONDS:
+            found.append(f"at is {instant(wish.at)}, which is over: it begins now")
+        return found
+
+    return await changed(request, "flag", key, decide, warn=warn)
 
 
 async def schedule(request: Request[State]) -> Response:
@@ -54,7 +61,14 @@ async def schedule(request: Request[State]) -> Response:
     key, expected = named(request, FLAGS.parameter), expected_of(request)
     given, steps = planned_of(await document_of(request))
     environment = _or_default(request, given)
-    return await changed(request, "flag", key, actions.schedule(key, environment, steps, expected))
+    now = request.state["clock"]().timestamp()
+    return await changed(
+        request,
+        "flag",
+        key,
+        actions.schedule(key, environment, steps, expected),
+        warn=lambda flag: schedule_warnings(flag, environment, now),
+    )
 
 
 def _lives(decide: Callable[[str, int | None], Decide]) -> Handler:

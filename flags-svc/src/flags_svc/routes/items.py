@@ -10,9 +10,11 @@ from starlette.responses import Response
 from flags_svc.domain import decisions
 from flags_svc.domain.deciding import name_of, part_of
 from flags_svc.domain.documents import item_of, view
-from flags_svc.domain.world import ItemKind
+from flags_svc.domain.flag import ManagedFlag
+from flags_svc.domain.schedule import schedule_warnings
+from flags_svc.domain.world import Item, ItemKind
 from flags_svc.routes.asking import document_of, expected_of
-from flags_svc.routes.changing import changed, held, shown
+from flags_svc.routes.changing import Warn, changed, held, shown
 from flags_svc.state import State
 from windsock_kit.parameters import no_parameters
 from windsock_kit.preconditions import PreconditionFailedError, at_hand, etag
@@ -39,7 +41,8 @@ class Items:
         no_parameters(request.query_params)
         item = item_of(self.kind, await document_of(request))
         key = name_of(item)
-        return await changed(request, self.kind, key, decisions.create(item), status=201)
+        decide = decisions.create(item)
+        return await changed(request, self.kind, key, decide, status=201, warn=_late(request))
 
     async def show(self, request: Request[State]) -> Response:
         """Tell one."""
@@ -54,17 +57,33 @@ class Items:
         if stored and at_hand(request.headers.get("if-none-match"), etag(stored.version)["ETag"]):
             raise PreconditionFailedError(f"there is {self.kind} {key} already")
         item = item_of(self.kind, await document_of(request), key=key)
-        return await changed(request, self.kind, key, decisions.replace(item, expected))
+        decide = decisions.replace(item, expected)
+        return await changed(request, self.kind, key, decide, warn=_late(request))
 
     async def patch(self, request: Request[State]) -> Response:
         """Change what the body names."""
         no_parameters(request.query_params)
         key, expected = named(request, self.parameter), expected_of(request)
         decide = decisions.patch(self.kind, key, await document_of(request), expected)
-        return await changed(request, self.kind, key, decide)
+        return await changed(request, self.kind, key, decide, warn=_late(request))
 
     async def delete(self, request: Request[State]) -> Response:
         """Remove one that nothing goes by."""
         no_parameters(request.query_params)
         key, expected = named(request, self.parameter), expected_of(request)
         return await changed(request, self.kind, key, decisions.delete(self.kind, key, expected))
+
+
+def _late(request: Request[State]) -> Warn:
+    now = request.state["clock"]().timestamp()
+
+    def warn(item: Item) -> list[str]:
+        if not isinstance(item, ManagedFlag):
+            return []
+        return [
+            warning
+            for environment in item.environments
+            for warning in schedule_warnings(item, environment, now)
+        ]
+
+    return warn
