@@ -11,10 +11,12 @@ from flags_svc.domain.approval import needs_approval
 from flags_svc.domain.change_request import (
     ChangeRequest,
     Status,
+    TooFewError,
     Wanted,
     agreed,
     check_may_agree,
     check_open,
+    needed_now,
     wanted,
 )
 from flags_svc.domain.world import Author, Change, Edit, World
@@ -74,18 +76,27 @@ class Approvals:
         return Outcome(request=made)
 
     async def approve(self, request: str, voter: Author) -> Outcome:
-        """Note that somebody agrees, and apply the request once enough do.
+        """Note that somebody agrees, and apply the request once as many do as must today.
 
         Raises ``StaleRequestError`` if its items have changed meanwhile; it stays open then, to be
-        withdrawn. Raises ``ConflictError`` if the environment is better protected by now.
+        withdrawn.
         """
         with unavailable():
             check_may_agree(await self._requests.get(request), voter.name)
             held = await self._requests.vote(request, voter, agrees=True)
-        return await self._apply(held) if held.enough else Outcome(request=held)
+        try:
+            return await self._apply(held)
+        except TooFewError as few:
+            with unavailable():
+                return Outcome(request=await self._requests.note_needed(request, few.needed))
 
     async def finish(self) -> None:
-        """Apply what enough others agree to, and whoever was to apply it has not."""
+        """Apply what enough others agree to, and whoever was to apply it has not.
+
+        Enough are as many as had to when they agreed, and as must today. A request that was short
+        of votes does not come into force by itself because its environment is protected less by
+        now: nobody has looked at it since. It does as soon as somebody agrees, again if need be.
+        """
         try:
             with unavailable():
                 left = await self._requests.left()
@@ -115,8 +126,15 @@ class Approvals:
 
     async def _apply(self, request: ChangeRequest) -> Outcome:
         author = replace(request.author, request=request.id)
+        needed = request.needed
+
+        def decide(world: World) -> Sequence[Edit]:
+            nonlocal needed
+            needed = needed_now(world, request)
+            return agreed(world, request)
+
         try:
-            changes = await self._editor.edit(lambda world: agreed(world, request), author)
+            changes = await self._editor.edit(decide, author)
         except ConflictError:
             with unavailable():
                 now = await self._requests.get(request.id)
@@ -125,4 +143,4 @@ class Approvals:
                 raise
             return Outcome(request=now)
         with unavailable():
-            return Outcome(changes, await self._requests.get(request.id))
+            return Outcome(changes, await self._requests.note_needed(request.id, needed))

@@ -156,6 +156,8 @@ async def test_a_protected_environment_changes_when_enough_others_agree(
     assert (first["status"], first["approvals"], again["approvals"]) == ("open", 1, 1)
     assert before["environments"] == {}
     assert (second["status"], second["approvals"]) == ("applied", 2)
+    # Who looks it up later sees what was decided.
+    assert second["changes"][0]["diff"] == request["changes"][0]["diff"]
     assert (after["environments"]["vault"]["enabled"], after["updated_by"]) == (True, "ada")
     assert (await api.get("/guarded-a/history"))["history"][0]["request"] == request["id"]
 
@@ -201,4 +203,7 @@ async def test_a_request_is_refused_by_others_and_withdrawn_by_its_author(
 
     assert (rejected["status"], withdrawn["status"]) == ("rejected", "withdrawn")
     assert [each["status"] for each in listed["change_requests"]] == ["withdrawn", "rejected"]
+    assert [each["changes"][0]["diff"] for each in listed["change_requests"]] == [
+        each["changes"][0]["diff"] for each in reversed(requests)
+    ]
     assert (await api.do("GET", "/change-requests/none", status=404))["code"] == "not_found"

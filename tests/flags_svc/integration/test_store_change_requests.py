@@ -16,6 +16,7 @@ from flags_svc.domain.change_request import ChangeRequest, StaleRequestError, St
 from flags_svc.domain.flag import Environment, InEnvironment
 from flags_svc.domain.world import Author, Edit
 from flags_svc.store.change_requests import ChangeRequests
+from flags_svc.wire.change_requests import request_view
 from tests.flags_svc.replicas import ANN, Process, a_deletion, a_flag, put, started, wish
 from windsock.flags.definition import Split
 from windsock_kit.errors import ConflictError, NotFoundError
@@ -141,20 +142,70 @@ async def test_the_same_name_in_capitals_counts_once(
     assert not is_enabled(process)
 
 
+async def protect(process: Process, approvals: int) -> None:
+    """Say how many must agree from now on."""
+    item = replace(PROTECTED, approvals=approvals)
+    await process.editor.edit(wish(Edit("environment", "production", item, "patch")), ANN)
+
+
 async def test_who_is_better_protected_by_now_needs_more_to_agree(
     process: Process, approvals: Approvals
 ) -> None:
     made = await asked(approvals)
-    more = replace(PROTECTED, approvals=3)
-    await process.editor.edit(wish(Edit("environment", "production", more, "patch")), ANN)
+    await protect(process, 3)
 
     await approvals.approve(made.id, BOB)
-    with pytest.raises(ConflictError, match="3 others must agree by now, and 2 do"):
-        await approvals.approve(made.id, EVE)
-    assert not is_enabled(process)
+    waiting = (await approvals.approve(made.id, EVE)).request
+    assert waiting is not None
+    assert (waiting.status, waiting.needed, is_enabled(process)) == (Status.OPEN, 3, False)
     await approvals.approve(made.id, Author("joe"))
 
     assert is_enabled(process)
+
+
+async def test_an_open_request_tells_how_many_must_agree_today(
+    process: Process, approvals: Approvals
+) -> None:
+    made = await asked(approvals)
+
+    needed = []
+    for number in (3, 1, 0):
+        await protect(process, number)
+        needed.append(request_view(made, process.live.world, {})["needed"])
+
+    assert needed == [3, 1, 1]
+
+
+async def test_what_was_short_of_votes_is_not_applied_by_itself_once_fewer_will_do(
+    process: Process, approvals: Approvals, requests: ChangeRequests, pool: Any
+) -> None:
+    made = await asked(approvals)
+    await approvals.approve(made.id, BOB)
+    await protect(process, 1)
+    await pool.execute("UPDATE flags.votes SET at = at - 60")
+
+    await approvals.finish()
+    assert not is_enabled(process)
+    await approvals.approve(made.id, BOB)
+
+    assert is_enabled(process)
+    decided = await requests.get(made.id)
+    assert (decided.status, decided.needed, decided.approvals) == (Status.APPLIED, 1, 1)
+
+
+async def test_what_was_better_protected_for_a_while_is_not_applied_by_itself(
+    process: Process, approvals: Approvals, pool: Any
+) -> None:
+    await protect(process, 1)
+    made = await asked(approvals)
+    await protect(process, 2)
+    await approvals.approve(made.id, BOB)
+    await protect(process, 1)
+    await pool.execute("UPDATE flags.votes SET at = at - 60")
+
+    await approvals.finish()
+
+    assert not is_enabled(process)
 
 
 async def test_what_enough_agreed_to_is_applied_though_the_last_of_them_died(

@@ -48,7 +48,11 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
-    """Edits that ``needed`` others must agree to. ``revision`` is the last one that applying it has made."""
+    """Edits that others must agree to. ``revision`` is the last one that applying it has made.
+
+    ``needed`` is how many had to when it was decided. Of an open one it is the most that had to at
+    any time when somebody asked for it or agreed; how many must now, ``needed_now`` says.
+    """
 
     id: str
     author: Author
@@ -68,8 +72,16 @@ class ChangeRequest:
 
     @property
     def enough(self) -> bool:
-        """Whether enough others agree."""
+        """Whether as many others agree as had to when they did; fewer may be enough by now."""
         return self.approvals >= self.needed
+
+
+class TooFewError(ConflictError):
+    """More others must agree."""
+
+    def __init__(self, needed: int, approvals: int) -> None:
+        super().__init__(f"{needed} others must agree by now, and {approvals} do")
+        self.needed = needed
 
 
 def wanted(world: World, edits: Sequence[Edit]) -> tuple[Wanted, ...]:
@@ -111,12 +123,17 @@ def check_may_agree(request: ChangeRequest, name: str) -> None:
 
 
 def agreed(world: World, request: ChangeRequest) -> Sequence[Edit]:
-    """Return what is to be done; raises as ``edits_of`` does, and ``ConflictError`` if more must agree by now."""
-    edits = edits_of(world, request)
-    needed = max(needs_approval(world, edits).values(), default=0)
+    """Return what is to be done; raises ``TooFewError`` if more must agree by now, else as ``edits_of`` does."""
+    needed = needed_now(world, request)
     if request.approvals < needed:
-        raise ConflictError(f"{needed} others must agree by now, and {request.approvals} do")
-    return edits
+        raise TooFewError(needed, request.approvals)
+    return edits_of(world, request)
+
+
+def needed_now(world: World, request: ChangeRequest) -> int:
+    """Return how many others must agree today: one at least, as it is applied when somebody agrees."""
+    needed = needs_approval(world, [each.edit for each in request.wanted])
+    return max(needed.values(), default=1)
 
 
 def _version(world: World, kind: ItemKind, key: str) -> int:

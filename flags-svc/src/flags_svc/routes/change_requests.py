@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,7 +13,7 @@ from flags_svc.domain.fields import fields_of
 from flags_svc.routes.asking import author_of, document_of
 from flags_svc.routes.changing import REQUESTS
 from flags_svc.state import State
-from flags_svc.wire.change_requests import request_view
+from flags_svc.wire.change_requests import request_view, versions_of
 from windsock_kit.parameters import Parameters, no_parameters
 from windsock_kit.resources import named, resource
 from windsock_kit.responses import json
@@ -24,9 +25,7 @@ async def index(request: Request[State]) -> Response:
     status, before, limit = asked.one_of("status", Status), asked.text("before"), asked.limit()
     found = await request.state["requests"].page(status=status, before=before, limit=limit + 1)
     following = found[limit - 1].id if len(found) > limit else None
-    world = request.state["live"].world
-    # Each may be about all flags.
-    told = await asyncio.to_thread(lambda: [request_view(each, world) for each in found[:limit]])
+    told = await _views(request, found[:limit])
     return json({"change_requests": told, "next": following})
 
 
@@ -52,7 +51,20 @@ async def reject(request: Request[State]) -> Response:
 
 
 async def _view(request: Request[State], found: ChangeRequest) -> dict[str, object]:
-    return await asyncio.to_thread(request_view, found, request.state["live"].world)
+    (told,) = await _views(request, [found])
+    return told
+
+
+async def _views(
+    request: Request[State], found: Sequence[ChangeRequest]
+) -> list[dict[str, object]]:
+    world = request.state["live"].world
+    changes = await request.state["history"].versions(versions_of(found))
+    versions = {
+        (change.edit.kind, change.edit.key, change.version): change.edit.item for change in changes
+    }
+    # Each may be about all flags.
+    return await asyncio.to_thread(lambda: [request_view(each, world, versions) for each in found])
 
 
 async def _alone(request: Request[State]) -> None:

@@ -64,7 +64,7 @@ async def changed(
 
 async def requested(made: ChangeRequest, world: World) -> Response:
     """Tell that the change waits for others to agree, and where."""
-    told = await asyncio.to_thread(request_view, made, world)
+    told = await asyncio.to_thread(request_view, made, world, {})
     return json(told, 202, {"Location": f"{REQUESTS}/{made.id}"})
 
 

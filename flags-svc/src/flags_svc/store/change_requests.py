@@ -57,6 +57,12 @@ _LEFT = """
     ORDER BY r.number
     LIMIT 100
 """
+# While it is open the most that had to agree at any time counts, then how many had to in the end.
+_NEEDED = """
+    UPDATE flags.change_requests
+    SET needed = CASE status WHEN 'open' THEN greatest(needed, $2) ELSE $2 END
+    WHERE id = $1
+"""
 _CLOSE = """
     UPDATE flags.change_requests
     SET status = $2, decided_at = extract(epoch FROM clock_timestamp())
@@ -122,6 +128,11 @@ class ChangeRequests:
         """Take note of what somebody thinks, in place of what he thought before."""
         values = (text(voter.name), agrees, text(voter.comment))
         return await self._changed(request, await self._pool.execute(_VOTE, request, *values))
+
+    async def note_needed(self, request: str, needed: int) -> ChangeRequest:
+        """Take note of how many others must agree, or of an applied one, had to."""
+        await self._pool.execute(_NEEDED, request, needed)
+        return await self.get(request)
 
     async def left(
         self, *, after_seconds: float = LEFT_SECONDS, until_seconds: float = SURPRISE_SECONDS

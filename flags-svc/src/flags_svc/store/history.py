@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import asyncpg
 
@@ -37,6 +37,13 @@ _AT = """
     ORDER BY revision DESC
     LIMIT 1
 """
+# $1 kinds, $2 keys and $3 versions, side by side.
+_VERSIONS = """
+    SELECT revision, kind, key, version, at, author, comment, request, action, content
+    FROM flags.changes
+    JOIN unnest($1::text[], $2::text[], $3::bigint[]) AS asked (kind, key, version)
+    USING (kind, key, version)
+"""
 # Revisions and versions are bigints.
 _MOST = 2**63 - 1
 
@@ -65,6 +72,15 @@ class History:
         if row is None:
             raise NotFoundError(f"{kind} {key} has no version {version}")
         return change_of(row)
+
+    async def versions(self, asked: Collection[tuple[ItemKind, str, int]]) -> Sequence[Change]:
+        """Return the changes that made versions of items, those that there are."""
+        if not asked:
+            return []
+        kinds, keys, versions = zip(*asked, strict=True)
+        return await at_leisure(
+            changes_of, await self._pool.fetch(_VERSIONS, kinds, keys, versions)
+        )
 
     async def at_revision(self, kind: ItemKind, key: str, revision: int) -> Change:
         """Return the last change of an item up to ``revision``; raises ``NotFoundError`` if there is none."""
