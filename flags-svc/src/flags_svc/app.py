@@ -20,6 +20,7 @@ from flags_svc.editor import LiveEditor
 from flags_svc.housekeeping import INTERVAL_SECONDS as TIDY_SECONDS
 from flags_svc.housekeeping import Housekeeping
 from flags_svc.instruments import Instruments
+from flags_svc.live.default_environment import DefaultEnvironment
 from flags_svc.live.reception import Reception
 from flags_svc.live.replica import Replica
 from flags_svc.live.running import LiveParts, live_running, make_live, open_redis
@@ -158,6 +159,9 @@ async def _running(
             state_dir=settings.state_dir,
             reconcile_seconds=settings.reconcile_seconds,
             max_streams=settings.max_streams,
+        )
+        parts.replica.watchers.append(
+            DefaultEnvironment(parts.replica, settings.default_environment).look
         )
         editor = LiveEditor(configuration, parts.replica, parts.announcer)
         requests = ChangeRequests(pool)
