@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from flags_svc.domain.world import Edit
 from flags_svc.instruments import Instruments
@@ -119,6 +120,21 @@ async def test_who_takes_nothing_for_long_is_cut_off(
     assert cut == ["stuck"]
     assert stuck.over
     assert events_of(await waiting)[0].kind == "heartbeat"
+
+
+async def test_those_who_are_cut_off_at_once_are_told_in_one_line(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in (scene.subscribe(), scene.subscribe()):
+        await taken(each)
+    monkeypatch.setattr(hubs, "PATIENCE_SECONDS", -1.0)
+
+    with capture_logs() as logs:
+        await scene.hub.beat()
+
+    (told,) = logs
+    assert (told["event"], told["count"]) == ("subscribers_cut_off", 2)
+    assert told["environments"] == {"production": 2}
 
 
 async def test_no_more_than_the_limit_are_taken_in(scene: Scene) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
@@ -148,11 +149,15 @@ class Hub:
     async def beat(self) -> None:
         """Tell every client that its connection stands; cut off those that have long taken nothing."""
         latest = time.monotonic() - PATIENCE_SECONDS
+        cut: Counter[str] = Counter()
         for each in list(self._subscriptions):
             if each.taking_since is None or each.taking_since > latest:
                 each.wake(beat=True)
                 continue
             self._instruments.cut_off.inc()
-            log.warning("subscriber_cut_off", environment=each.environment)
+            cut[each.environment] += 1
             each.end()
             each.cut()
+        # Thousands may be cut off at once, when the network between goes.
+        if cut:
+            log.warning("subscribers_cut_off", count=cut.total(), environments=dict(cut))
