@@ -50,6 +50,20 @@ def test_a_body_that_is_empty_is_told_so(body: bytes) -> None:
         DECODER.decode(body)
 
 
+@pytest.mark.parametrize(
+    "body", [rb'["\ud83d"]', rb'["\ud83dx"]', rb'["\ude00"]', rb'["\ud83d\ude00", "\uD83D\u0041"]']
+)
+def test_half_a_surrogate_pair_is_told_so(body: bytes) -> None:
+    with pytest.raises(BadRequestError, match="half a surrogate pair"), reading_json(body):
+        DECODER.decode(body)
+
+
+@pytest.mark.parametrize("body", [rb'["\ud83d\ude00"', rb'["\\ud83d"'])
+def test_no_other_mistake_is_taken_for_half_a_pair(body: bytes) -> None:
+    with pytest.raises(BadRequestError, match="truncated"), reading_json(body):
+        msgspec.json.decode(body)
+
+
 def test_nesting_without_end_is_refused() -> None:
     body = b'[{"score": ' + b"[" * 100_000
 
