@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import threading
 import time
@@ -76,6 +77,19 @@ def test_a_process_begins_with_what_the_last_one_had(
     assert (status.epoch, status.revision, status.age_seconds) == ("e1", 7, None)
     assert path.stat().st_mode & 0o777 == 0o600
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_backup_in_use_is_told_with_its_age(
+    service: FlagService, follow: Follow, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "windsock")
+    written(path)
+    os.utime(path, (0, time.time() - 3 * 3600 - 60))
+
+    assert follow(nowhere()).ready(PATIENCE_SECONDS)
+
+    assert f"1 flags from the backup {path}, written 3 h ago" in caplog.text
+    assert "those of the backup stay" in caplog.text
 
 
 def test_a_backup_is_gone_on_from(service: FlagService, follow: Follow) -> None:

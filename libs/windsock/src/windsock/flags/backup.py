@@ -33,12 +33,15 @@ class Backup:
     def read(self) -> Version | None:
         """Return the flags of the file, ``None`` if there is none that can be used."""
         try:
-            return self._read()
+            found, age = self._read()
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
             log.warning("the flags' backup %s is not used: %s", self._path, str(error)[:300])
             return None
+        message = "%d flags from the backup %s, written %s ago, until newer ones come"
+        log.info(message, len(found.flags), self._path, _told(age))
+        return found
 
     def write(self, version: Version) -> None:
         """Put ``version`` into the file, durably and at once. Raises ``OSError``."""
@@ -57,9 +60,11 @@ class Backup:
             beside.unlink(missing_ok=True)
             raise
 
-    def _read(self) -> Version:
+    def _read(self) -> tuple[Version, float]:
+        """Return the flags, and how old they are in seconds."""
         with self._path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size > _MAX_BYTES:
+            about_file = os.fstat(file.fileno())
+            if about_file.st_size > _MAX_BYTES:
                 raise ValueError("it is too large")
             about, _, body = file.read().partition(b"\n")
         head = json.loads(about)
@@ -71,7 +76,7 @@ class Backup:
         environment = document.get("environment") if isinstance(document, dict) else None
         if environment != self._environment:
             raise ValueError(f"it is of environment {environment!r}")
-        return from_snapshot(document)
+        return from_snapshot(document), max(time.time() - about_file.st_mtime, 0.0)
 
     def _document(self, version: Version) -> dict[str, Any]:
         # What this SDK cannot read, the next one may.
@@ -106,6 +111,14 @@ def read_file(path: Path) -> Version | None:
     except (OSError, InvalidFlagsError) as error:
         log.warning("flags file %s: %s (not used)", path, error)
         return None
+
+
+def _told(seconds: float) -> str:
+    """Return a duration in the unit that makes it a short number."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _digest(body: bytes) -> str:

@@ -16,6 +16,9 @@ from windsock.flags.versions import NoFlags, Version
 from windsock.retry import full_jitter
 from windsock.worker import Worker, close_with_process
 
+# How people call a feed.
+_NAMES = {"redis": "Redis"}
+
 
 class FeedError(Exception):
     """Flags cannot be had now: an error code of OpenFeature, and a message.
@@ -208,7 +211,8 @@ class WatchedSource:
         self._tell(Notice(CHANGED, before))
         self.heard()
         if first:
-            log.info("%d flags from the %s", len(version.flags), self._feed.name)
+            name = self._feed.name
+            log.info("%d flags from %s", len(version.flags), _NAMES.get(name, f"the {name}"))
         if self._follower is not None:
             self._follower.applied()
 
@@ -224,7 +228,7 @@ class WatchedSource:
             self._settle()
 
     def trouble(self, problem: NoFlags) -> None:
-        kept = "the former flags stay"
+        kept = "the former flags stay" if self._fresh else "those of the backup stay"
         self._connected = False
         if isinstance(self.version, NoFlags):
             kept = "no flags yet"
