@@ -60,6 +60,15 @@ def test_what_cannot_be_a_question_is_refused(body: bytes, code: str) -> None:
     check_one(400, orjson.loads(refused.value.body("flag")))
 
 
+@pytest.mark.parametrize("unit", ["x" * 1001, "a\0b"], ids=["long", "nul"])
+def test_a_user_is_called_as_everywhere(unit: str) -> None:
+    with pytest.raises(RefusedError, match="targetingKey must have at most 1000") as refused:
+        parse_request(orjson.dumps({"context": {"targetingKey": unit}}))
+
+    assert (refused.value.status, refused.value.code) == (400, "INVALID_CONTEXT")
+    assert parse_request(orjson.dumps({"context": {"targetingKey": "x" * 1000}})).unit
+
+
 def test_equal_contexts_have_one_canonical_text() -> None:
     one = parse_request(b'{"context":{"a":1,"b":{"c":2,"d":3}}}')
     other = parse_request(b'{"context":{ "b":{"d":3,"c":2},"a":1 }}')

@@ -12,6 +12,7 @@ from typing import Final
 
 import orjson
 
+from flags_svc.wire.questions import MAX_UNIT
 from windsock.flags.definition import TARGETING_KEY
 from windsock.flags.evaluation import (
     DEFAULT,
@@ -94,6 +95,9 @@ def parse_request(body: bytes) -> Asked:
     unit = context.get(TARGETING_KEY)
     if unit is not None and not isinstance(unit, str):
         raise RefusedError(400, INVALID_CONTEXT, f"context.{TARGETING_KEY} must be a text")
+    if unit and (len(unit) > MAX_UNIT or "\0" in unit):
+        details = f"context.{TARGETING_KEY} must have at most {MAX_UNIT} characters, and no U+0000"
+        raise RefusedError(400, INVALID_CONTEXT, details)
     # One key for all who have none would give all of them the same.
     return Asked(unit or None, context)
 
