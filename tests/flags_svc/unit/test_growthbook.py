@@ -248,7 +248,16 @@ def test_a_feature_that_has_no_equal_is_left_out(given: dict[str, Any], path: st
 
 @pytest.mark.parametrize(
     "value",
-    [[], {}, {"features": 5}, {"features": [{}]}, {"features": [5]}, {"features": {"a": 5}}],
+    [
+        [],
+        {},
+        {"features": 5},
+        {"features": [{}]},
+        {"features": [5]},
+        {"features": {"a": 5}},
+        {"features": []},
+        {"features": {}},
+    ],
     ids=str,
 )
 def test_what_is_no_payload_is_refused(value: Any) -> None:

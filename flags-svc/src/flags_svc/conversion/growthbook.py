@@ -54,9 +54,12 @@ def read(value: object, environment: str) -> Converted:
     given = object_at(value, "")
     if "features" not in given:
         raise InvalidError("features is missing: this is none of GrowthBook's", path="features")
+    features = _features(given["features"], environment)
+    if not features:
+        raise InvalidError("must have at least one feature", path="features")
     groups = object_at(given.get("savedGroups") or {}, "savedGroups")
     converted = Converted()
-    for key, path, feature in _features(given["features"], environment):
+    for key, path, feature in features:
 
         def convert(
             different: list[str], feature: Document = feature, path: str = path
