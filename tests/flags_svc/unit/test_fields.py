@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flags_svc.domain.fields import check_plain, number_of
+from flags_svc.domain.fields import check_plain, number_of, object_of, yes_or_no
 from flags_svc.domain.times import instant, seconds_of
 from windsock_kit.errors import InvalidError
 
@@ -49,6 +49,21 @@ def test_what_is_nested_too_deeply_is_refused() -> None:
 def test_a_number_lies_within_its_bounds(value: object) -> None:
     with pytest.raises(InvalidError):
         number_of(value, "n", 0, 10)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(None, "null"), ("x", "a text"), (1.5, "a number"), (True, "true"), ([1], "a list")],
+)
+def test_what_is_no_object_is_told_in_the_words_of_json(value: object, told: str) -> None:
+    with pytest.raises(InvalidError, match=f"must be an object, got {told}$"):
+        object_of(value, "x")
+
+
+@pytest.mark.parametrize(("value", "told"), [(None, "null"), ({}, "an object"), ("no", "'no'")])
+def test_what_is_no_truth_value_is_told_back(value: object, told: str) -> None:
+    with pytest.raises(InvalidError, match=f"must be true or false, got {told}$"):
+        yes_or_no(value, "x")
 
 
 def test_great_bounds_are_told_in_digits() -> None:

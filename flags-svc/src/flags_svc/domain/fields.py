@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from flags_svc.domain.names import shown
+from flags_svc.domain.names import kind_shown, shown
 from windsock.flags.shape import InvalidFlagsError
 from windsock_kit.errors import InvalidError
 
@@ -39,7 +39,7 @@ def below(path: str, name: str) -> str:
 def object_of(value: object, path: str) -> dict[str, Any]:
     """Return a JSON object."""
     if not isinstance(value, dict):
-        raise InvalidError(f"must be an object, got {shown(value)}", path=path)
+        raise InvalidError(f"must be an object, got {kind_shown(value)}", path=path)
     return value
 
 

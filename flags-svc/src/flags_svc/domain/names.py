@@ -73,5 +73,21 @@ def check_free(key: str, path: str = "key") -> None:
 
 
 def shown(value: object) -> str:
-    """Return the beginning of what somebody has sent, to tell it back."""
+    """Return the beginning of what somebody has sent, to tell it back in the words of JSON."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, dict):
+        return "an object"
     return repr(value)[:50]
+
+
+def kind_shown(value: object) -> str:
+    """Return what of JSON somebody has sent, where another kind was wanted."""
+    if isinstance(value, str):
+        return "a text"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return "a number" if is_number else shown(value)
