@@ -34,7 +34,10 @@ MEMBERS = [
         "libs/windsock-kit",
         "windsock_kit",
         None,
-        extras={"testing": ("windsock_kit.testing",), "redis": ("windsock_kit.listening",)},
+        extras={
+            "testing": ("windsock_kit.testing",),
+            "redis": ("windsock_kit.listening", "windsock_kit.redis_faults"),
+        },
     ),
     Member(
         "libs/windsock",

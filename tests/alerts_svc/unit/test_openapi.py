@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
 from importlib.resources import files
 from typing import Any
@@ -40,13 +39,10 @@ from alerts_svc.wire.rules import (
 )
 from alerts_svc.wire.silences import SilenceBody
 from alerts_svc.wire.trials import BacktestBody, TrialBody
-from tests.fixtures.contract import Contract
-from windsock_kit.errors import ServiceError
+from tests.fixtures.contract import Contract, codes_of
 
 CONTRACT = Contract(files("alerts_svc").joinpath("openapi.yaml").read_bytes())
 SETTINGS = Settings("postgresql://127.0.0.1/none")
-PACKAGES = ("alerts_svc.", "windsock_kit.")
-CODES_OF_THE_KIT = {"not_found", "method_not_allowed", "internal_error"}
 
 
 def test_document_and_service_have_the_same_version() -> None:
@@ -54,22 +50,12 @@ def test_document_and_service_have_the_same_version() -> None:
 
 
 def test_every_example_is_valid() -> None:
-    found = [(pointer, value, CONTRACT.errors(pointer, value)) for pointer, value in examples()]
+    found = [
+        (pointer, value, CONTRACT.errors(pointer, value)) for pointer, value in CONTRACT.examples()
+    ]
 
     assert len(found) > 50
     assert [(pointer, errors) for pointer, _, errors in found if errors] == []
-
-
-def examples() -> Iterator[tuple[str, object]]:
-    """Yield every example with the pointer of the schema that it is an example of."""
-    for pointer, node in CONTRACT.nodes():
-        schema = f"{pointer}/schema" if "schema" in node else pointer
-        given = node.get("examples", {})
-        if isinstance(given, dict):
-            for example in given.values():
-                yield schema, example["value"]
-        if "example" in node:
-            yield schema, node["example"]
 
 
 BODIES: dict[str, type[msgspec.Struct]] = {
@@ -155,8 +141,7 @@ def test_every_unit_and_kind_of_change_is_listed() -> None:
 def test_every_code_is_listed_and_explained() -> None:
     # The application imports every module that has an error of its own.
     create_app(SETTINGS)
-    ours = [e for e in subclasses(ServiceError) if e.__module__.startswith(PACKAGES)]
-    raised = {error.code for error in ours} | CODES_OF_THE_KIT
+    raised = codes_of("alerts_svc")
 
     listed = CONTRACT.schema("Problem")["properties"]["code"]["enum"]
 
@@ -164,13 +149,6 @@ def test_every_code_is_listed_and_explained() -> None:
     assert [
         code for code in listed if f"`{code}`" not in CONTRACT.document["info"]["description"]
     ] == []
-
-
-def subclasses(base: type[ServiceError]) -> Iterator[type[ServiceError]]:
-    for error in base.__subclasses__():
-        if "code" in vars(error):
-            yield error
-        yield from subclasses(error)
 
 
 def test_the_bound_of_bodies_is_that_of_the_settings() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from importlib.resources import files
 from typing import get_args
@@ -31,16 +31,14 @@ from flags_svc.settings import Settings
 from flags_svc.version import VERSION
 from flags_svc.wire.bodies import planned_of, rollout_of
 from flags_svc.wire.questions import question_of, question_of_several
-from tests.fixtures.contract import Contract
+from tests.fixtures.contract import Contract, codes_of
 from windsock.flags import results
 from windsock.flags.operators import OPERATORS
-from windsock_kit.errors import InvalidError, ServiceError
+from windsock_kit.errors import InvalidError
 
 CONTRACT = Contract(files("flags_svc").joinpath("openapi.yaml").read_bytes())
 SETTINGS = Settings("postgresql://127.0.0.1/none")
 PREFIX = "/api/feature-flags"
-PACKAGES = ("flags_svc.", "windsock_kit.")
-CODES_OF_THE_KIT = {"not_found", "method_not_allowed", "internal_error"}
 
 
 def test_document_and_service_have_the_same_version() -> None:
@@ -48,22 +46,10 @@ def test_document_and_service_have_the_same_version() -> None:
 
 
 def test_every_example_is_valid() -> None:
-    found = [(pointer, CONTRACT.errors(pointer, value)) for pointer, value in examples()]
+    found = [(pointer, CONTRACT.errors(pointer, value)) for pointer, value in CONTRACT.examples()]
 
     assert len(found) > 80
     assert [(pointer, errors) for pointer, errors in found if errors] == []
-
-
-def examples() -> Iterator[tuple[str, object]]:
-    """Yield every example with the pointer of the schema that it is an example of."""
-    for pointer, node in CONTRACT.nodes():
-        schema = f"{pointer}/schema" if "schema" in node else pointer
-        given = node.get("examples", {})
-        if isinstance(given, dict):
-            for example in given.values():
-                yield schema, example["value"]
-        if "example" in node:
-            yield schema, node["example"]
 
 
 READERS: Mapping[str, Callable[[object], object]] = {
@@ -171,8 +157,7 @@ def test_no_flag_can_be_called_as_another_address_is() -> None:
 def test_every_code_is_listed_and_explained() -> None:
     # The application imports every module that has an error of its own.
     create_app(SETTINGS)
-    ours = [e for e in subclasses(ServiceError) if e.__module__.startswith(PACKAGES)]
-    raised = {error.code for error in ours} | CODES_OF_THE_KIT
+    raised = codes_of("flags_svc")
 
     listed = CONTRACT.schema("Problem")["properties"]["code"]["enum"]
 
@@ -180,13 +165,6 @@ def test_every_code_is_listed_and_explained() -> None:
     assert [
         code for code in listed if f"`{code}`" not in CONTRACT.document["info"]["description"]
     ] == []
-
-
-def subclasses(base: type[ServiceError]) -> Iterator[type[ServiceError]]:
-    for error in base.__subclasses__():
-        if "code" in vars(error):
-            yield error
-        yield from subclasses(error)
 
 
 def test_the_bounds_of_bodies_are_those_of_the_service() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
@@ -27,14 +26,11 @@ from metrics_svc.version import VERSION
 from metrics_svc.wire.batch import TYPES
 from metrics_svc.wire.parameters import DEFAULT_MINUTES, FILTERS, MAX_MINUTES
 from metrics_svc.wire.query import MAX_QUERIES, MAX_VALUES, RATIO
-from tests.fixtures.contract import Contract, escape
-from windsock_kit.errors import ServiceError
+from tests.fixtures.contract import Contract, codes_of, escape
 
 CONTRACT = Contract(files("metrics_svc").joinpath("openapi.yaml").read_bytes())
 SETTINGS = Settings("postgresql://127.0.0.1/none")
 # The kit answers these without an exception of ours: Starlette's own, and a bug's.
-PACKAGES = ("metrics_svc.", "windsock_kit.")
-CODES_OF_THE_KIT = {"not_found", "method_not_allowed", "internal_error"}
 
 
 def test_document_and_service_have_the_same_version() -> None:
@@ -42,25 +38,12 @@ def test_document_and_service_have_the_same_version() -> None:
 
 
 def test_every_example_is_valid() -> None:
-    found = [(pointer, value, CONTRACT.errors(pointer, value)) for pointer, value in examples()]
+    found = [
+        (pointer, value, CONTRACT.errors(pointer, value)) for pointer, value in CONTRACT.examples()
+    ]
 
     assert len(found) > 30
     assert [(pointer, errors) for pointer, _, errors in found if errors] == []
-
-
-def examples() -> Iterator[tuple[str, object]]:
-    """Yield every example with the pointer of the schema that it is an example of."""
-    for pointer, node in CONTRACT.nodes():
-        schema = f"{pointer}/schema" if "schema" in node else pointer
-        given = node.get("examples", {})
-        if isinstance(given, dict):
-            for example in given.values():
-                yield schema, example["value"]
-        else:
-            for example in given:
-                yield schema, example
-        if "example" in node:
-            yield schema, node["example"]
 
 
 EVENTS: list[type[Event]] = [Performance, LlmCall, Quality, Cache, Exposure, Probe]
@@ -157,8 +140,7 @@ def test_every_code_is_listed_and_explained() -> None:
     # The application imports every module that has an error of its own.
     create_app(SETTINGS)
     # Other services' errors may be here too, where their tests ran in this process.
-    ours = [e for e in subclasses(ServiceError) if e.__module__.startswith(PACKAGES)]
-    raised = {error.code for error in ours} | CODES_OF_THE_KIT
+    raised = codes_of("metrics_svc")
 
     listed = CONTRACT.schema("Problem")["properties"]["code"]["enum"]
 
@@ -166,13 +148,6 @@ def test_every_code_is_listed_and_explained() -> None:
     assert [
         code for code in listed if f"`{code}`" not in CONTRACT.document["info"]["description"]
     ] == []
-
-
-def subclasses(base: type[ServiceError]) -> Iterator[type[ServiceError]]:
-    for error in base.__subclasses__():
-        if "code" in vars(error):
-            yield error
-        yield from subclasses(error)
 
 
 def test_every_measure_is_listed_and_explained() -> None:
