@@ -21,6 +21,7 @@ from flags_svc.housekeeping import INTERVAL_SECONDS as TIDY_SECONDS
 from flags_svc.housekeeping import Housekeeping
 from flags_svc.instruments import Instruments
 from flags_svc.live.default_environment import DefaultEnvironment
+from flags_svc.live.last_known import prepare
 from flags_svc.live.reception import Reception
 from flags_svc.live.replica import Replica
 from flags_svc.live.running import LiveParts, live_running, make_live, open_redis
@@ -223,11 +224,24 @@ def _origins(settings: Settings) -> frozenset[str]:
         raise SettingsError(f"FLAGS_CORS_ORIGINS is wrong: {error}") from None
 
 
+def _prepare_state(settings: Settings) -> None:
+    if not settings.state_dir:
+        return
+    try:
+        prepare(settings.state_dir)
+    except OSError as error:
+        raise SettingsError(
+            f"FLAGS_STATE_DIR={settings.state_dir!r} is wrong: it must be a folder that can be"
+            f" written: {error.strerror}"
+        ) from None
+
+
 def create_app(settings: Settings) -> Starlette:
     """Return the service as an application; nothing runs before its lifespan begins.
 
     Raises ``SettingsError`` when a setting cannot be right.
     """
+    _prepare_state(settings)
     registry = make_registry()
     checks: dict[str, Check] = {}
     return Starlette(

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
+from flags_svc.app import create_app
 from flags_svc.settings import Settings
 from windsock_kit.environment import SettingsError
 
@@ -26,6 +30,30 @@ def test_an_address_of_another_kind_is_refused_without_showing_its_password(vari
         Settings.from_env(URL | {variable: "mysql://flags:secret@127.0.0.1/windsock"})
 
     assert "secret" not in str(told.value)
+
+
+def test_the_folder_for_the_flags_last_known_is_made_at_start(tmp_path: Path) -> None:
+    create_app(Settings(URL["FLAGS_DATABASE_URL"], state_dir=str(tmp_path / "a" / "b")))
+
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_folder_that_cannot_be_made_is_told_by_its_variable(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(SettingsError, match=r"FLAGS_STATE_DIR='.*file.*it must be a folder"):
+        create_app(Settings(URL["FLAGS_DATABASE_URL"], state_dir=str(tmp_path / place)))
+
+
+def test_a_folder_that_cannot_be_written_is_told_by_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Tests may run as somebody who may write anywhere.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+
+    with pytest.raises(SettingsError, match=r"FLAGS_STATE_DIR=.*Permission denied"):
+        create_app(Settings(URL["FLAGS_DATABASE_URL"], state_dir=str(tmp_path)))
 
 
 @pytest.mark.parametrize("name", ["A B", "", "1st", "x" * 64])

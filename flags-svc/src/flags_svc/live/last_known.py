@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,14 @@ log = structlog.get_logger(__name__)
 
 NAME = "world.json"
 WRITE_SECONDS = 1.0
+
+
+def prepare(folder: str) -> None:
+    """Make the folder of the file, unless it is there; raises ``OSError`` if nothing could be written there."""
+    path = Path(folder)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
 
 
 class _Item(msgspec.Struct):
@@ -125,7 +134,8 @@ class LastKnown:
 
 def _replace(path: Path, content: bytes) -> None:
     """Replace the file at once and for good: whoever reads it finds the old or the new one, whole."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # It may have been removed since the start.
+    prepare(str(path.parent))
     # Other processes may share the folder.
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     with beside.open("wb") as file:
