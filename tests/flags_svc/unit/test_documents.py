@@ -63,7 +63,7 @@ WHOLE: dict[str, Any] = {
                     "percentage": 5,
                     "done_at": "2026-11-22T14:30:00.250Z",
                 },
-                {"after_seconds": 60.0, "enabled": False},
+                {"after_seconds": 60, "enabled": False},
             ],
         }
     },

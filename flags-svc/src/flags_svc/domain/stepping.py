@@ -74,10 +74,14 @@ def schedule_document(steps: Sequence[Step]) -> list[Mapping[str, Any]]:
     return [_document(step) for step in steps]
 
 
+def _plain(seconds: float | None) -> float | None:
+    return int(seconds) if seconds is not None and seconds.is_integer() else seconds
+
+
 def _document(step: Step) -> dict[str, Any]:
     told = {
         "at": None if step.at is None else instant(step.at),
-        "after_seconds": step.after_seconds,
+        "after_seconds": _plain(step.after_seconds),
         "enabled": step.enabled,
         "percentage": None if step.percentage is None else writing.percentage_of(step.percentage),
         "done_at": None if step.done_at is None else instant(step.done_at),
