@@ -224,3 +224,44 @@ async def test_versions_and_ids_beyond_everything_are_not_there(api: Api) -> Non
     ]
 
     assert {answer.status_code for answer in answers} == {404}
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b'{"context": {"a": [1, {"b": 1e400}]}}', "context.a[1].b"),
+        (b'{"context": {"a": -1e999, "b": 1e400}}', "context.a"),
+        (b'{"context": {"n": ' + b"9" * 5_000 + b"}}", "context.n"),
+    ],
+    ids=["deep", "negative", "whole"],
+)
+async def test_a_number_that_is_too_great_is_told_with_its_place(
+    api: Api, body: bytes, path: str
+) -> None:
+    answer = await api.client.post(FLAGS + "/evaluate", content=body)
+
+    assert (answer.status_code, answer.json()["path"]) == (422, path)
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"", "it is empty"),
+        (rb'{"key": "\ud83d"}', r"\ud83d is half a surrogate pair, and no character"),
+    ],
+    ids=["empty", "surrogate"],
+)
+async def test_what_is_no_json_is_told_why(api: Api, body: bytes, detail: str) -> None:
+    answer = await api.client.post(FLAGS, content=body)
+
+    assert (answer.status_code, answer.json()["detail"]) == (400, f"the body is not JSON: {detail}")
+
+
+async def test_a_split_asks_for_a_targeting_key_in_words_of_http(api: Api) -> None:
+    split = {"fallthrough": {"split": {"on": 1, "off": 1}}, "enabled": True}
+    await api.make("needs-a-key", environments={"production": split})
+
+    told = await api.do("POST", "/needs-a-key/evaluate", {})
+
+    assert told["error_code"] == "TARGETING_KEY_MISSING"
+    assert "targetingKey" in told["error_message"]

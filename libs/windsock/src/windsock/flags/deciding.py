@@ -135,7 +135,7 @@ def _rollout(flag: Flag, rollout: Rollout) -> Decide:
 def no_unit(flag: Flag) -> Evaluation:
     """Return what is answered if there is nothing that could be hashed."""
     if flag.bucket_by == TARGETING_KEY:
-        message = "a split needs a user_id, given or ambient"
+        message = "a split needs a targetingKey, which is the user_id"
         return failed(flag.key, TARGETING_KEY_MISSING, message)
     message = f"a split needs the attribute {flag.bucket_by}, as a text, a number or a boolean"
     return failed(flag.key, INVALID_CONTEXT, message)
