@@ -218,6 +218,86 @@ async def test_what_must_not_be_there_yet_is_not_replaced(api: Api) -> None:
         headers = {"If-None-Match": tag}
         await api.do("PUT", "/taken", flag, headers=headers, status=412)
     changed = await api.do("PUT", "/taken", flag, headers={"If-None-Match": '"2"'})
-    await api.do("PUT", "/nobody-has-it", flag, headers={"If-None-Match": "*"}, status=404)
 
     assert changed["description"] == "another"
+
+
+@pytest.mark.parametrize("headers", [{}, {"If-None-Match": "*"}], ids=["whatever", "new only"])
+async def test_what_is_put_is_made_unless_it_is_there(api: Api, headers: dict[str, str]) -> None:
+    path = f"/put-{len(headers)}"
+    flag = {"type": "boolean", "owner": "search"}
+
+    made = await api.client.put(FLAGS + path, json=flag, headers=headers)
+    again = await api.do("PUT", path, {**flag, "owner": "me"})
+
+    assert (made.status_code, made.headers["location"], made.headers["etag"]) == (
+        201, FLAGS + path, '"1"',
+    )  # fmt: skip
+    assert (made.json()["key"], made.json()["owner"]) == (path[1:], "search")
+    assert (again["version"], again["created_at"]) == (2, made.json()["created_at"])
+
+
+async def test_what_is_deleted_comes_back_with_its_next_version(api: Api) -> None:
+    await api.make("phoenix")
+    await api.do("DELETE", "/phoenix", status=204)
+
+    back = await api.do("PUT", "/phoenix", {"type": "boolean"}, status=201)
+
+    assert back["version"] == 3
+
+
+@pytest.mark.parametrize("tag", ["*", '"1"'])
+async def test_what_must_be_there_is_not_made(api: Api, tag: str) -> None:
+    for path, body in (
+        ("/nobody-has-it", {"type": "boolean"}),
+        ("/segments/nobody", {}),
+        ("/environments/nowhere", {}),
+    ):
+        refused = await api.do("PUT", path, body, headers={"If-Match": tag}, status=412)
+        await api.do("GET", path, status=404)
+
+        assert refused["code"] == "precondition_failed"
+
+
+async def test_segments_and_environments_are_put_too(api: Api) -> None:
+    segment = await api.do("PUT", "/segments/put", {"included": ["ada"]}, status=201)
+    environment = await api.do("PUT", "/environments/put", {"approvals": 0}, status=201)
+
+    assert (segment["key"], environment["name"]) == ("put", "put")
+
+
+async def test_what_is_put_must_be_a_whole_flag_of_a_possible_key(api: Api) -> None:
+    part = await api.do("PUT", "/partly", {"owner": "me"}, status=422)
+    taken = await api.do("PUT", "/schedule", {"type": "boolean"}, status=422)
+
+    assert (part["path"], taken["path"]) == ("type", "key")
+
+
+async def test_of_many_who_make_the_same_one_does(api: Api) -> None:
+    answers = await asyncio.gather(
+        *(
+            api.client.put(
+                FLAGS + "/raced",
+                json={"type": "boolean", "owner": f"o{number}"},
+                headers={"If-None-Match": "*"},
+            )
+            for number in range(8)
+        )
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [201, *[412] * 7]
+
+
+async def test_seconds_are_told_as_they_were_given(api: Api) -> None:
+    await api.make("whole-steps")
+    steps = [
+        {"at": "2100-01-01T00:00:00Z", "enabled": True},
+        {"after_seconds": 3600, "percentage": 5},
+        {"after_seconds": 0.5, "percentage": 6},
+    ]
+
+    await api.do("PUT", "/whole-steps/schedule", {"environment": "production", "steps": steps})
+    found = await api.client.get(FLAGS + "/whole-steps")
+
+    assert b'"after_seconds":3600,' in found.content
+    assert b'"after_seconds":0.5,' in found.content

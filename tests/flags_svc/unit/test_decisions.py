@@ -48,6 +48,21 @@ def test_what_is_replaced_must_be_there() -> None:
         decisions.replace(flag())(world())
 
 
+def test_what_is_put_is_made_or_replaced() -> None:
+    (made,) = decisions.put(flag())(world())
+    (replaced,) = decisions.put(flag(owner="me"), 1)(world(flag()))
+
+    assert (made.action, replaced.action) == ("create", "replace")
+    assert decisions.put(flag())(world(flag())) == []
+
+
+def test_what_is_put_may_have_to_be_there_or_not() -> None:
+    with pytest.raises(PreconditionFailedError, match="there is no flag new"):
+        decisions.put(flag(), must_be_there=True)(world())
+    with pytest.raises(PreconditionFailedError, match="already"):
+        decisions.put(flag(), unwanted=lambda version: version == 1)(world(flag()))
+
+
 def test_to_replace_by_the_same_changes_nothing() -> None:
     assert decisions.replace(flag())(world(flag())) == []
 

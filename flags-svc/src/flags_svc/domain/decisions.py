@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flags_svc.domain.checking import checked
 from flags_svc.domain.deciding import Decide, edit_of, held, kind_of, name_of, part_of
@@ -13,6 +13,7 @@ from flags_svc.domain.patching import patched
 from flags_svc.domain.schedule import unscheduled
 from flags_svc.domain.world import Edit, Item, ItemKind, World
 from windsock_kit.errors import ConflictError, InvalidError
+from windsock_kit.preconditions import PreconditionFailedError
 
 
 def create(item: Item) -> Decide:
@@ -36,6 +37,34 @@ def replace(item: Item, expected: int | None = None) -> Decide:
     def decide(world: World) -> Sequence[Edit]:
         before = held(part_of(world, kind), kind, key, expected)
         return checked(world, edit_of(kind, key, before, item, "replace"))
+
+    return decide
+
+
+def put(
+    item: Item,
+    expected: int | None = None,
+    *,
+    must_be_there: bool = False,
+    unwanted: Callable[[int], bool] = lambda _: False,
+) -> Decide:
+    """Return the decision to have an item under its key, made or in the place of the one there.
+
+    Raises ``PreconditionFailedError`` if there is none and one ``must_be_there``, or one of a
+    version that is ``unwanted``.
+    """
+    kind, key = kind_of(item), name_of(item)
+    made, replaced = create(item), replace(item, expected)
+
+    def decide(world: World) -> Sequence[Edit]:
+        stored = part_of(world, kind).get(key)
+        if stored is None:
+            if must_be_there:
+                raise PreconditionFailedError(f"there is no {kind} {key}")
+            return made(world)
+        if unwanted(stored.version):
+            raise PreconditionFailedError(f"there is {kind} {key} already")
+        return replaced(world)
 
     return decide
 

@@ -43,10 +43,9 @@ async def changed(
     key: str,
     decide: Decide,
     *,
-    status: int = 200,
     warn: Warn = _nothing,
 ) -> Response:
-    """Do what ``decide`` says, and answer what the item now is; nothing, if it is no more.
+    """Do what ``decide`` says, and answer what the item now is, and where, if it is new; nothing, if it is no more.
 
     Where others must agree, the answer is the request that waits for them.
     """
@@ -58,8 +57,11 @@ async def changed(
     stored = part_of(world, kind).get(key) if own is None else _as_of(own, world)
     if stored is None:
         return Response(status_code=204)
-    headers = {"Location": f"{_FOLDERS[kind]}/{key}"} if status == 201 else {}
-    return answer(stored, status=status, headers=headers, warnings=warn(stored.item))
+    warnings = warn(stored.item)
+    if own is None or own.edit.action != "create":
+        return answer(stored, warnings=warnings)
+    headers = {"Location": f"{_FOLDERS[kind]}/{key}"}
+    return answer(stored, status=201, headers=headers, warnings=warnings)
 
 
 async def requested(made: ChangeRequest, world: World) -> Response:

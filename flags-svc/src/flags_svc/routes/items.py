@@ -17,7 +17,7 @@ from flags_svc.routes.asking import document_of, expected_of
 from flags_svc.routes.changing import Warn, changed, held, shown
 from flags_svc.state import State
 from windsock_kit.parameters import no_parameters
-from windsock_kit.preconditions import PreconditionFailedError, at_hand, etag
+from windsock_kit.preconditions import at_hand, etag
 from windsock_kit.resources import named
 from windsock_kit.responses import json
 
@@ -41,8 +41,7 @@ class Items:
         no_parameters(request.query_params)
         item = item_of(self.kind, await document_of(request))
         key = name_of(item)
-        decide = decisions.create(item)
-        return await changed(request, self.kind, key, decide, status=201, warn=_late(request))
+        return await changed(request, self.kind, key, decisions.create(item), warn=_late(request))
 
     async def show(self, request: Request[State]) -> Response:
         """Tell one."""
@@ -50,14 +49,17 @@ class Items:
         return shown(request, held(request, self.kind, named(request, self.parameter)))
 
     async def replace(self, request: Request[State]) -> Response:
-        """Put one in place of that of its key."""
+        """Put one in place of that of its key, or make it."""
         no_parameters(request.query_params)
         key, expected = named(request, self.parameter), expected_of(request)
-        stored = part_of(request.state["live"].world, self.kind).get(key)
-        if stored and at_hand(request.headers.get("if-none-match"), etag(stored.version)["ETag"]):
-            raise PreconditionFailedError(f"there is {self.kind} {key} already")
+        unwanted = request.headers.get("if-none-match")
         item = item_of(self.kind, await document_of(request), key=key)
-        decide = decisions.replace(item, expected)
+        decide = decisions.put(
+            item,
+            expected,
+            must_be_there="if-match" in request.headers,
+            unwanted=lambda version: at_hand(unwanted, etag(version)["ETag"]),
+        )
         return await changed(request, self.kind, key, decide, warn=_late(request))
 
     async def patch(self, request: Request[State]) -> Response:
