@@ -15,10 +15,12 @@ import pytest
 import pytest_asyncio
 
 from flags_svc.app import create_app
+from flags_svc.routes import ofrep
 from flags_svc.settings import Settings
 from tests.fixtures.contract import Contract
 from tests.fixtures.servers import RunningPostgres
 from tests.flags_svc.api import FLAGS, Api, running_api
+from windsock_kit.body import read_body
 from windsock_kit.testing import serving
 
 DOCUMENT = files("flags_svc").joinpath("openapi.yaml").read_bytes()
@@ -76,6 +78,33 @@ async def test_documented_requests_are_answered_as_documented(
 
         assert answer.is_success, answer.text
         assert CONTRACT.faults(answer, path) == []
+
+
+async def test_no_body_is_waited_for_without_end(own: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = read_body.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "seconds", 0.1)
+    monkeypatch.setattr(ofrep, "BODY_SECONDS", 0.1)
+
+    async def half() -> AsyncGenerator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    taking = [
+        (method.upper(), path)
+        for path, operations in PATHS.items()
+        for method, operation in operations.items()
+        if isinstance(operation, dict) and "requestBody" in operation
+    ]
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(
+            *(own.client.request(method, path.format_map(NAMES), content=half())
+              for method, path in taking),
+            own.client.get(FLAGS),
+        )  # fmt: skip
+
+    assert [answer.status_code for answer in answers] == [*[400] * len(taking), 200]
+    assert all("did not arrive within 0.1 seconds" in answer.text for answer in answers[:-1])
 
 
 async def test_a_flag_s_life_is_answered_as_documented(own: Api) -> None:
