@@ -265,3 +265,21 @@ async def test_a_split_asks_for_a_targeting_key_in_words_of_http(api: Api) -> No
 
     assert told["error_code"] == "TARGETING_KEY_MISSING"
     assert "targetingKey" in told["error_message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "place"),
+    [
+        ("POST", "", b'{"key": "twice", "type": "boolean", "key": "other"}', "key"),
+        ("POST", "/import", b'{"flags": [{"key": "a", "variants": {"on": 1, "on": 2}}]}', "flags[0].variants.on"),
+        ("POST", "/import?format=flagd", b'{"flags": {"a": {}, "a": {}}}', "flags.a"),
+        ("PATCH", "/use_batch_generation", b'{"owner": "a", "owner": "b"}', "owner"),
+        ("POST", "/use_batch_generation/enable", b'{"environment": "staging", "environment": "production"}', "environment"),
+    ],
+)  # fmt: skip
+async def test_a_name_that_is_twice_is_refused_everywhere(
+    api: Api, method: str, path: str, body: bytes, place: str
+) -> None:
+    answer = await api.client.request(method, FLAGS + path, content=body)
+
+    assert (answer.status_code, answer.json()["path"]) == (422, place)

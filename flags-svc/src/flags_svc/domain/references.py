@@ -21,19 +21,17 @@ def segments_in(clause: Clause) -> Iterator[str]:
 
 
 def place_in(clause: Clause, segment: str, path: str) -> str:
-    """Return where below ``path`` a clause asks for a segment; ``path`` itself if it does not."""
+    """Return where below ``path`` a clause asks for a segment, which it must."""
     if isinstance(clause, InSegment):
-        return f"{path}.segment" if clause.segment == segment else path
-    if isinstance(clause, Condition):
-        return path
+        return f"{path}.segment"
+    assert not isinstance(clause, Condition)
     if isinstance(clause, Not):
         parts = [(f"{path}.not", clause.clause)]
     else:
         name = "all" if isinstance(clause, All) else "any"
         parts = [(f"{path}.{name}[{index}]", each) for index, each in enumerate(clause.clauses)]
     return next(
-        (place_in(each, segment, place) for place, each in parts if segment in segments_in(each)),
-        path,
+        place_in(each, segment, place) for place, each in parts if segment in segments_in(each)
     )
 
 
