@@ -238,10 +238,10 @@ async def test_what_is_put_is_made_unless_it_is_there(api: Api, headers: dict[st
 
 
 async def test_what_is_deleted_comes_back_with_its_next_version(api: Api) -> None:
-    await api.make("phoenix")
-    await api.do("DELETE", "/phoenix", status=204)
+    await api.make("comes-back")
+    await api.do("DELETE", "/comes-back", status=204)
 
-    back = await api.do("PUT", "/phoenix", {"type": "boolean"}, status=201)
+    back = await api.do("PUT", "/comes-back", {"type": "boolean"}, status=201)
 
     assert back["version"] == 3
 

@@ -1,5 +1,6 @@
 """How a source follows a feed: when it tries again, and what it tells."""
 
+import logging
 import threading
 from collections.abc import Callable
 
@@ -102,6 +103,19 @@ def test_what_happens_is_told_once() -> None:
 
     kinds = [notice.kind for notice in told]
     assert kinds == ["changed", "error", "changed", "changed", "ready", "stale", "ready"]
+
+
+@pytest.mark.parametrize(("name", "told"), [("redis", "Redis"), ("service", "the service")])
+def test_where_flags_come_from_is_told_as_it_is_called(
+    name: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "windsock")
+    feed = Scripted()
+    feed.name = name
+
+    WatchedSource(feed).put(ONE)
+
+    assert caplog.messages == [f"1 flags from {told}"]
 
 
 def test_nobody_waits_longer_than_told_and_close_ends_the_waiting() -> None:
