@@ -71,6 +71,8 @@ async def test_own_store_is_away_and_comes_back(
         await other.start()
         metrics.set("performance.errors", 0.5, operation="clears")
         await webhook.until(1)
+        # What a store that is gone does not know to be sent is sent again.
+        await until(lambda: _all_sent(service), "hook and console are known to have it")
 
         await kept.away(how)
         metrics.set("performance.errors", 0.0, operation="clears")
@@ -99,6 +101,12 @@ async def test_own_store_is_away_and_comes_back(
     assert known == 503
     assert sorted(said(service) + said(other)) == sorted(told(webhook))
     assert webhook.problems == []
+
+
+async def _all_sent(service: AlertsService) -> bool:
+    """Return whether both channels have had a message, and the store knows."""
+    found = await service.call("GET", "/api/alerts/deliveries")
+    return [each["status"] for each in found["deliveries"]] == ["sent"] * 2
 
 
 def _has(webhook: WebhookReceiver, rule_name: str) -> bool:
