@@ -258,8 +258,8 @@ async def scraped(service: str, tmp_path: Path) -> AsyncGenerator[Scraped]:
     made = Scraped()
     async with serving(Starlette(routes=[Route("/metrics", made.metrics)])) as target:
         quick = {
-            "scrape_interval": "500ms",
-            "scrape_timeout": "500ms",
+            "scrape_interval": "1s",
+            "scrape_timeout": "1s",
             "evaluation_interval": "500ms",
         }
         configuration = {
@@ -277,6 +277,8 @@ async def scraped(service: str, tmp_path: Path) -> AsyncGenerator[Scraped]:
                     f"--config.file={tmp_path / 'prometheus.yaml'}",
                     f"--storage.tsdb.path={tmp_path / 'data'}",
                     f"--web.listen-address=127.0.0.1:{ports.free_port()}",
+                    # Else what a busy machine did not take in time is sent again after a minute only.
+                    "--rules.alert.resend-delay=1s",
                 ],
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -306,10 +308,10 @@ async def test_a_rule_of_prometheus_fires_and_resolves_here(service: str, scrape
             return not await found()
 
         scraped.value = 7
-        await until(fires, "Prometheus' alert is here", seconds=45)
+        await until(fires, "Prometheus' alert is here", seconds=50)
         (alert,) = await found()
         scraped.value = 0
-        await until(over, "its end is here", seconds=45)
+        await until(over, "its end is here", seconds=50)
 
     assert alert["labels"]["severity"] == "critical"
     assert alert["labels"]["job"] == "queue"
