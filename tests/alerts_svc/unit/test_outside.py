@@ -129,6 +129,16 @@ def test_end_in_the_past_resolves(firing: Alert) -> None:
     assert machine.open_incident(alert) is None
 
 
+def test_end_that_another_clock_says_a_moment_early_resolves(firing: Alert) -> None:
+    alert, transitions = receive(firing, posted(NOW + 60, start=NOW, end=NOW + 60.9))
+    later, none = receive(firing, posted(NOW + 60, start=NOW, end=NOW + 61.1))
+
+    assert alert.state is State.INACTIVE
+    assert [transition.change for transition in transitions] == [Change.RESOLVED]
+    assert later.state is State.FIRING
+    assert none == ()
+
+
 def test_end_at_the_moment_of_the_start_resolves(firing: Alert) -> None:
     assert changes(receive(firing, posted(NOW + 1, end=NOW))) == [Change.RESOLVED]
 

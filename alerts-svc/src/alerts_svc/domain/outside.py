@@ -15,6 +15,9 @@ from alerts_svc.domain.severity import Severity
 from alerts_svc.domain.world import Posted
 
 RESOLVE_TIMEOUT_SECONDS = 300.0
+# Prometheus says that an alert has ended a few milliseconds after it did, by a clock that may be as much ahead of ours:
+# to take that for an end to come would keep the alert until it is said again, a minute later.
+CLOCKS_DIFFER_SECONDS = 1.0
 _CRITICAL = frozenset({"critical", "page", "error"})
 
 
@@ -47,7 +50,7 @@ def receive(alert: Alert | None, posted: Posted, *, own: float, wall: float) -> 
         labels = labels_of(posted)
         alert = Alert(fingerprint=identity_of(labels), labels=labels, updated_at=own)
     skew = own - wall
-    if posted.ends_at is not None and posted.ends_at <= posted.received_at:
+    if posted.ends_at is not None and posted.ends_at <= posted.received_at + CLOCKS_DIFFER_SECONDS:
         return _ended(alert, posted.ends_at + skew, own=own)
     if posted.ends_at is None:
         expires_at = posted.received_at + RESOLVE_TIMEOUT_SECONDS + skew
